@@ -1,0 +1,72 @@
+"""impasto: neural style transfer. A photo and one or more paintings in, a new picture out.
+
+>>> import impasto
+>>> result = impasto.stylize("photo.jpg", "painting.jpg")  # doctest: +SKIP
+>>> result.save("out.png")  # doctest: +SKIP
+
+Importing the package does not import torch; the first use of `stylize`, `steps` or a network does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from impasto._version import __version__
+
+if TYPE_CHECKING:
+    from impasto import color, losses
+    from impasto.encoder import Encoder
+    from impasto.errors import (
+        DivergenceError,
+        ImageReadError,
+        ImpastoError,
+        MemoryShortError,
+        OptionError,
+        OutputError,
+        RunError,
+        WeightsError,
+    )
+    from impasto.recipe import Recipe
+    from impasto.transfer import Progress, Result, Transfer, steps, stylize
+
+__all__ = [
+    "DivergenceError",
+    "Encoder",
+    "ImageReadError",
+    "ImpastoError",
+    "MemoryShortError",
+    "OptionError",
+    "OutputError",
+    "Progress",
+    "Recipe",
+    "Result",
+    "RunError",
+    "Transfer",
+    "WeightsError",
+    "__version__",
+    "color",
+    "losses",
+    "steps",
+    "stylize",
+]
+
+_HOME = {
+    **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
+    "Encoder": "encoder",
+    "Recipe": "recipe",
+    **dict.fromkeys(("Progress", "Result", "Transfer", "steps", "stylize"), "transfer"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module on first use (PEP 562)."""
+    if name in ("color", "losses"):
+        return importlib.import_module(f"impasto.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"impasto.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'impasto' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,106 @@
+"""Whose colours the result has: section 3.2 of the report, and the two ways of arXiv:1606.05897.
+
+All pictures are RGB 0…1, 3×H×W. Luminance and chroma are Y, U, V of ITU-R BT.601.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from skimage.exposure import match_histograms
+from torch import Tensor
+
+__all__ = ["from_yuv", "luminance", "match_colors", "match_histogram", "match_luminance", "prepare", "restore", "to_yuv"]
+
+RED, GREEN, BLUE = 0.299, 0.587, 0.114
+TO_YUV = torch.tensor(
+    [
+        [RED, GREEN, BLUE],
+        [-0.492 * RED, -0.492 * GREEN, 0.492 * (1 - BLUE)],
+        [0.877 * (1 - RED), -0.877 * GREEN, -0.877 * BLUE],
+    ],
+    dtype=torch.float64,
+)
+FROM_YUV = torch.linalg.inv(TO_YUV)
+
+
+def to_yuv(rgb: Tensor) -> Tensor:
+    """Y, U, V of a picture, 3×H×W: Y 0…1, U within ±0.436, V within ±0.615."""
+    return torch.einsum("ij,jhw->ihw", TO_YUV.to(rgb), rgb)
+
+
+def from_yuv(yuv: Tensor) -> Tensor:
+    """The inverse of `to_yuv`; not clipped."""
+    return torch.einsum("ij,jhw->ihw", FROM_YUV.to(yuv), yuv)
+
+
+def luminance(rgb: Tensor) -> Tensor:
+    """Y of a picture, 1×H×W."""
+    return to_yuv(rgb)[:1]
+
+
+def match_luminance(style: Tensor, content: Tensor) -> Tensor:
+    """Eq. 7: L_S' = σ_C/σ_S (L_S − μ_S) + μ_C, with standard deviations over all pixels; not clipped.
+
+    `style` and `content` are luminances of any two sizes; the result has the style's. A style of one grey becomes μ_C.
+
+    >>> match_luminance(torch.tensor([0.0, 1.0]), torch.tensor([0.4, 0.6])).tolist()
+    [0.4000000059604645, 0.6000000238418579]
+    """
+    spread = style.std(correction=0)
+    ratio = content.std(correction=0) / spread if spread > 1e-6 else torch.zeros_like(spread)
+    return ratio * (style - style.mean()) + content.mean()
+
+
+def match_colors(style: Tensor, content: Tensor) -> Tensor:
+    """The style picture with the content's mean and covariance of colour, 0…1 (1606.05897, section 5.1).
+
+    The map is the symmetric one (Monge's): Σ_S^−½ (Σ_S^½ Σ_C Σ_S^½)^½ Σ_S^−½, which moves colours least.
+    """
+    s, c = style.flatten(1).double(), content.flatten(1).double()
+    mean_s, mean_c = s.mean(1, keepdim=True), c.mean(1, keepdim=True)
+    ridge = 1e-5 * torch.eye(3, dtype=torch.float64, device=style.device)  # a grey picture has a singular covariance
+    cov_s, cov_c = torch.cov(s, correction=0) + ridge, torch.cov(c, correction=0) + ridge
+    root = _power(cov_s, 0.5)
+    inverse = _power(cov_s, -0.5)
+    change = inverse @ _power(root @ cov_c @ root, 0.5) @ inverse
+    return (change @ (s - mean_s) + mean_c).clamp(0, 1).to(style.dtype).view_as(style)
+
+
+def match_histogram(style: Tensor, content: Tensor) -> Tensor:
+    """The style picture with the content's histogram in each of R, G and B."""
+    matched = match_histograms(_channels_last(style), _channels_last(content), channel_axis=-1)
+    return torch.from_numpy(matched).permute(2, 0, 1).to(style).contiguous()
+
+
+def prepare(mode: str, content: Tensor, styles: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """What the transfer works on for `Recipe.color`; luminance gives pictures of one channel, 1×H×W."""
+    if mode == "luminance":
+        base = luminance(content)
+        return base, [match_luminance(luminance(style), base) for style in styles]
+    recolor: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"match": match_colors, "histogram": match_histogram}
+    if mode in recolor:
+        return content, [recolor[mode](style, content) for style in styles]
+    return content, styles
+
+
+def restore(mode: str, result: Tensor, content: Tensor) -> Tensor:
+    """The finished picture, RGB 0…1, from what the transfer made; clipped once.
+
+    `luminance` and `swap` put the content's U and V behind the result's Y.
+    """
+    if mode in ("luminance", "swap"):
+        Y = result if result.shape[0] == 1 else luminance(result)
+        result = from_yuv(torch.cat([Y, to_yuv(content)[1:]]))
+    return result.clamp(0, 1)
+
+
+def _channels_last(picture: Tensor) -> object:
+    return picture.permute(1, 2, 0).cpu().numpy()
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """A symmetric positive matrix to a power."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(values.clamp_min(1e-12) ** exponent) @ vectors.T

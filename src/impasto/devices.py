@@ -1,0 +1,43 @@
+"""Where to compute, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from impasto.errors import OptionError
+
+__all__ = ["available", "choose_device", "choose_precision"]
+
+
+def available() -> list[str]:
+    """Names of the devices present, as `Recipe.device` takes them: the accelerator's, if any, then cpu."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return ["cpu"]
+    count = torch.accelerator.device_count()
+    numbered = [f"{accelerator.type}:{i}" for i in range(count)] if count > 1 else []
+    return [accelerator.type, *numbered, "cpu"]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; auto takes the accelerator where there is one. Raises OptionError naming those present."""
+    present = available()
+    if name == "auto":
+        return torch.device(present[0])
+    if name.removesuffix(":0") not in present and name not in present:
+        raise OptionError(f"device: no {name!r} here; present: {', '.join(present)}")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The network's number type; auto takes bfloat16 where the hardware multiplies it faster than float32."""
+    if name == "auto":
+        name = "bfloat16" if _fast_bfloat16(device) else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cpu":
+        # What torch.cpu reports of AVX-512 BF16 and AMX; processors without them emulate bfloat16 at a loss.
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,0 +1,121 @@
+"""VGG-19 as a feature extractor (Simonyan and Zisserman, arXiv:1409.1556), for any widths.
+
+One class serves the original network and the embedded one: the shape is the table in `layers`, the widths are the
+weights'. Pictures come in as RGB 0…1; the network's own scale and mean are applied inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
+
+from impasto.errors import OptionError, WeightsError
+from impasto.layers import CONVOLUTIONS, scale_of
+from impasto.weights import Weights
+
+__all__ = ["Encoder", "reflected"]
+
+
+def reflected(length: int, border: int, device: torch.device | None = None) -> Tensor:
+    """Positions of a line of `length` pixels continued by `border` mirrored ones at both ends.
+
+    Works for any border, also longer than the line.
+
+    >>> reflected(3, 2).tolist()
+    [2, 1, 0, 1, 2, 1, 0]
+    >>> reflected(1, 2).tolist()
+    [0, 0, 0, 0, 0]
+    """
+    period = max(1, 2 * (length - 1))
+    index = torch.arange(-border, length + border, device=device) % period
+    return torch.minimum(index, period - index)
+
+
+class Encoder:
+    """Feature maps of a picture by layer name.
+
+    `weights`: the convolutions, each whole (`conv4_2.weight`) or in low rank (`conv4_2.down.weight`, 3×3, then
+    `conv4_2.up.weight`, 1×1). `pooling`: max or average. `border`: reflected pixels around the picture, cropped from
+    every map, so that the zeros that convolutions put outside the picture do not colour its edge; 0 for none.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        pooling: str = "max",
+        border: int = 16,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+        self.border = border
+        self.name = weights.name
+        self._pool = {"max": max_pool2d, "average": avg_pool2d}[pooling]
+        self._kernels = {
+            key: tensor.to(self.device, dtype).contiguous(memory_format=_layout(tensor))
+            for key, tensor in weights.tensors.items()
+        }
+        prep = weights.preprocessing
+        self._scale = (prep.scale / torch.tensor(prep.std, device=self.device)).view(3, 1, 1)
+        self._shift = (torch.tensor(prep.mean, device=self.device) / torch.tensor(prep.std, device=self.device)).view(3, 1, 1)
+
+    def __call__(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Feature maps N×h×w of `layers`, in the encoder's precision, of a picture 3×H×W (or 1×H×W: grey), RGB 0…1.
+
+        Stops at the deepest layer asked for. h and w are H and W over 1, 2, 4, 8 or 16, rounded down, at least 1.
+        Raises WeightsError for a layer that the weights do not reach, OptionError for a picture too small for it.
+        """
+        wanted = set(layers)
+        height, width = picture.shape[-2:]
+        pixels = self._with_border(picture.expand(3, height, width))
+        maps = (pixels * self._scale - self._shift).to(self.dtype)[None].contiguous(memory_format=torch.channels_last)
+        found: dict[str, Tensor] = {}
+        block = "1"
+        for name in CONVOLUTIONS:
+            if len(found) == len(wanted):
+                break
+            if name[4] != block:
+                if min(maps.shape[-2:]) < 2:
+                    raise OptionError(f"a picture of {width}×{height} pixels is too small for {name} with border {self.border}; use a border of 16")
+                maps, block = self._pool(maps, 2), name[4]
+            maps = self._convolve(name, maps)
+            if name in wanted:
+                found[name] = self._crop(maps, name, height, width)
+                maps = torch.relu(maps)
+            else:
+                maps = torch.relu_(maps)
+            relu = name.replace("conv", "relu")
+            if relu in wanted:
+                found[relu] = self._crop(maps, relu, height, width)
+        return found
+
+    def _convolve(self, name: str, maps: Tensor) -> Tensor:
+        kernels = self._kernels
+        if f"{name}.bias" not in kernels:
+            raise WeightsError(f"{self.name}: the weights end before {name}; choose earlier layers or a complete file")
+        if f"{name}.down.weight" in kernels:
+            maps = conv2d(maps, kernels[f"{name}.down.weight"], padding=1)
+            return conv2d(maps, kernels[f"{name}.up.weight"], kernels[f"{name}.bias"])
+        return conv2d(maps, kernels[f"{name}.weight"], kernels[f"{name}.bias"], padding=1)
+
+    def _with_border(self, picture: Tensor) -> Tensor:
+        if not self.border:
+            return picture
+        height, width = picture.shape[-2:]
+        rows = reflected(height, self.border, picture.device)
+        columns = reflected(width, self.border, picture.device)
+        return picture.index_select(-2, rows).index_select(-1, columns)
+
+    def _crop(self, maps: Tensor, name: str, height: int, width: int) -> Tensor:
+        scale = scale_of(name)
+        start = self.border // scale
+        h, w = max(1, height // scale), max(1, width // scale)
+        return maps[0, :, start : start + h, start : start + w]
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    return torch.channels_last if tensor.dim() == 4 else torch.contiguous_format

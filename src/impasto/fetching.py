@@ -1,0 +1,186 @@
+"""Fetching a known network once: found where it may lie, or downloaded, checked, and put in the cache folder.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from impasto.errors import WeightsError
+from impasto.known import KNOWN, MISSING, Known, cache_folder, fault, places, shown
+from impasto.layers import nearest
+
+__all__ = ["Progress", "fetch", "obtain"]
+
+Progress = Callable[[int, int], None]  # bytes so far, bytes in all
+ON = {"1", "true", "yes", "on"}
+RETRIES = 2  # after the first attempt, with pooch's pauses of one and two seconds
+TIMEOUT = (10, 30)  # seconds to connect, seconds without a byte
+PATIENCE = 30  # seconds after which a server is given up
+SLOWEST = 5_000  # whose mean speed, in bytes a second, is below this
+CHUNK = 1 << 18  # bytes
+PARTIAL = ".impasto-partial-"  # folders of downloads under way, inside the cache folder
+STALE = 86_400  # seconds after which such a folder belongs to a killed process
+LOOPBACK = "127.0.0.1"
+
+
+def fetch(name: str = "vgg19", progress: Progress | None = None) -> Path:
+    """Path of a known network's file with the right checksum, downloaded first where this machine has none.
+
+    `progress` is called with the bytes so far and the bytes in all. IMPASTO_OFFLINE=1 opens no connection.
+    Raises WeightsError for an unknown name, a download that fails and a cache folder that cannot be written.
+    """
+    return obtain(name, progress)[0]
+
+
+def obtain(name: str, progress: Progress | None = None) -> tuple[Path, tuple[str, ...]]:
+    """Like `fetch`, with the notices for the user: each names a file that was found but not used, and why."""
+    if name not in KNOWN:
+        raise WeightsError(f"no network {shown(name)!r} is known; did you mean {nearest(name, KNOWN)}?")
+    known = KNOWN[name]
+    notices: list[str] = []
+    for path in places(known):
+        wrong = fault(path, known)
+        if wrong is None:
+            return path, tuple(notices)
+        if wrong != MISSING:
+            notices.append(f"{shown(path)} {wrong} and was not used")
+    if not known.url:
+        raise WeightsError(f"{'; '.join(notices) or f'{known.file_name} {MISSING}'}; install impasto again")
+    target = cache_folder() / known.file_name
+    if os.environ.get("IMPASTO_OFFLINE", "").strip().lower() in ON:
+        found = "; ".join(notices) or f"{shown(target)} {MISSING}"
+        raise WeightsError(
+            f"{found}, and IMPASTO_OFFLINE is set; get {known.url} elsewhere and put it at {shown(target)}"
+        )
+    try:
+        _download(known, target, progress)
+    except WeightsError as error:
+        raise WeightsError("; ".join([*notices, str(error)])) from error
+    return target, tuple(f"{notice}; {shown(target)} was fetched" for notice in notices)
+
+
+def _download(known: Known, target: Path, progress: Progress | None) -> None:
+    import pooch
+    import requests
+
+    remedy = f"put the file from {known.url} at {shown(target)}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        # A folder of our own: what a killed process leaves is recognised, and the last step is one atomic rename.
+        with (
+            tempfile.TemporaryDirectory(prefix=PARTIAL, dir=target.parent, ignore_cleanup_errors=True) as partial,
+            _quiet(pooch.get_logger()),
+        ):
+            store = pooch.create(
+                path=partial,
+                base_url="",
+                registry={known.file_name: known.checksum},
+                urls={known.file_name: known.url},
+                retry_if_failed=RETRIES,
+            )
+            came = Path(store.fetch(known.file_name, downloader=_downloader(known, progress)))
+            came.chmod(0o644)  # temporary files are private, a cache may be shared
+            came.replace(target)
+    except (requests.RequestException, ValueError) as error:
+        raise WeightsError(
+            f"{known.file_name} could not be downloaded: {_reason(error)}; try again later, or {remedy} yourself"
+        ) from error
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write {shown(target)} ({error.strerror or error}); set IMPASTO_CACHE to a folder with "
+            f"{known.size // 1_000_000 + 1} MB free that you may write, or {remedy} yourself"
+        ) from error
+
+
+def _downloader(known: Known, progress: Progress | None) -> Callable[[str, str, object], None]:
+    """What pooch calls to bring one URL to one file; pooch repeats it and checks the result."""
+    import requests
+    import urllib3
+
+    # Plain http is for a server on this machine that the table itself names, as the tests do.
+    local = urlsplit(known.url).hostname == LOOPBACK
+
+    def only_https(response: requests.Response, **_: Any) -> None:
+        if response.is_redirect:
+            there = urljoin(response.url, response.headers["location"])
+            parts = urlsplit(there)
+            if parts.scheme != "https" and not (local and parts.scheme == "http" and parts.hostname == LOOPBACK):
+                raise WeightsError(
+                    f"{known.file_name} could not be downloaded: {known.url} leads to {shown(there)[:200]}, "
+                    "which is not https; try again later"
+                )
+
+    def download(url: str, output: str, _store: object) -> None:
+        headers = {"Accept-Encoding": "identity"}
+        with (
+            requests.get(
+                url, stream=True, timeout=TIMEOUT, headers=headers, hooks={"response": only_https}
+            ) as response,
+            Path(output).open("wb") as file,
+        ):
+            response.raise_for_status()
+            # read1 hands over what has come so far, so that a slow drip is noticed; urllib3 1 has only read.
+            read = getattr(response.raw, "read1", response.raw.read)
+            start, done = time.monotonic(), 0
+            while True:
+                try:
+                    chunk = read(CHUNK, decode_content=False)
+                except (urllib3.exceptions.HTTPError, OSError) as error:
+                    raise requests.ConnectionError(f"broken off after {done} bytes") from error
+                if not chunk:
+                    break
+                file.write(chunk)
+                done += len(chunk)
+                if done > known.size:
+                    raise ValueError(f"more than {known.size} bytes")
+                seconds = time.monotonic() - start
+                if seconds > PATIENCE and done < SLOWEST * seconds:
+                    raise requests.Timeout(f"{done} bytes in {seconds:.0f} seconds")
+                if progress is not None:
+                    progress(done, known.size)
+
+    return download
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answers {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "the server is too slow"
+    if isinstance(error, requests.ConnectionError):
+        return "there is no connection, or it broke off"
+    if isinstance(error, requests.RequestException):
+        return f"the server misbehaves ({type(error).__name__})"
+    return "what came has the wrong size or checksum"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed downloads have left behind."""
+    for path in folder.glob(f"{PARTIAL}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

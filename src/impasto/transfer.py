@@ -1,0 +1,279 @@
+"""One style transfer from pictures to picture: the wiring, and nothing but the wiring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto import color, images, losses, optimize, pyramid, saving
+from impasto._version import __version__
+from impasto.devices import choose_device, choose_precision
+from impasto.encoder import Encoder
+from impasto.errors import DivergenceError, OptionError
+from impasto.layers import resolve
+from impasto.objective import Objective, Setting
+from impasto.recipe import Recipe
+from impasto.weights import load
+
+__all__ = ["Progress", "Result", "Source", "Transfer", "steps", "stylize"]
+
+Source = str | PathLike[str] | Image.Image | np.ndarray | Tensor | images.Picture
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture and what made it.
+
+    `image`: float32 RGB 0…1, 3×H×W. `alpha`: the content's, 1×H×W, or None. `losses`: the terms of eq. 5 by name,
+    unweighted, and their weighted `total`. `seconds`: from the first step. `inputs`: names and SHA-256 of the pictures.
+    """
+
+    image: Tensor
+    alpha: Tensor | None
+    losses: Mapping[str, float]
+    recipe: Recipe
+    seconds: float
+    inputs: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+    def metadata(self) -> dict[str, Any]:
+        """What is stored inside a saved PNG or TIFF: recipe, versions, inputs, losses."""
+        return {
+            "impasto": __version__,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "inputs": dict(self.inputs),
+            "losses": dict(self.losses),
+            "seconds": round(self.seconds, 2),
+        }
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the picture, with its alpha and its recipe, as PNG, JPEG, WebP or TIFF by suffix; raises OutputError."""
+        return saving.write(path, self.image, self.alpha, metadata=self.metadata(), overwrite=overwrite)
+
+    def to_pil(self) -> Image.Image:
+        """The picture as a Pillow image of 8 bits, RGB or RGBA."""
+        return Image.fromarray(images.to_array(self.image, self.alpha))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One evaluation of the gradient, done.
+
+    `level` of `levels` and `step` of `steps` count from 1; `size` is (height, width) of the level. `loss` is eq. 5 at
+    this step, `losses` its terms by name, unweighted. `fraction` 0…1 of the whole work is done; `seconds` have passed
+    since the start and about `remaining` are left.
+    """
+
+    level: int
+    levels: int
+    size: tuple[int, int]
+    step: int
+    steps: int
+    loss: float
+    losses: Mapping[str, float]
+    fraction: float
+    seconds: float
+    transfer: Transfer
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, by the pace so far."""
+        return self.seconds * (1 - self.fraction) / self.fraction
+
+    def image(self) -> Tensor:
+        """The best picture so far, finished: float32 RGB 0…1 at the level's size, 3×H×W."""
+        return self.transfer.picture()
+
+
+class Transfer:
+    """One transfer: read and prepared when it is made, carried out by `steps`, with a `result` at any moment.
+
+    `content` and each of `styles` may be a path, a Pillow image, an array H×W×3 or a tensor 3×H×W. Raises
+    ImageReadError, WeightsError or OptionError before any work is done.
+    """
+
+    def __init__(self, content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None) -> None:
+        self.recipe = recipe = recipe or Recipe()
+        several = styles if isinstance(styles, list | tuple) else [styles]
+        if not several:
+            raise OptionError("styles: at least one style picture is needed")
+        if recipe.blend and len(recipe.blend) != len(several):
+            raise OptionError(f"blend: {len(recipe.blend)} weights for {len(several)} style pictures; give one each")
+        blend = recipe.blend or (1.0,) * len(several)
+        self.blend = tuple(weight / sum(blend) for weight in blend)
+        self.device = choose_device(recipe.device)
+
+        self.source = _read(content, "content")
+        style_pictures = [_read(style, "style") for style in several]
+        pictures = {"content": [self.source], "styles": style_pictures}
+        self.size = images.fit(self.source.size, recipe.size)
+        self.original = images.resize(self.source.rgb, self.size)
+        longest = max(1, round(max(self.size) * recipe.style_scale))
+        scaled = [images.resize(style.rgb, images.fit(style.size, longest)) for style in style_pictures]
+        self.content, self.styles = color.prepare(recipe.color, self.original, scaled)
+        self.start = self._start(scaled, pictures)
+
+        self.inputs = {role: [{"name": p.name, "sha256": p.sha256} for p in given] for role, given in pictures.items()}
+        self.notices = tuple(notice for given in pictures.values() for picture in given for notice in picture.notices)
+        self.weights = load(recipe.net)
+        self.sizes = pyramid.sizes(*self.size, recipe.levels)
+        self.evaluations = pyramid.evaluations(recipe.iterations, len(self.sizes))
+        self._best = images.resize(self.start, self.sizes[0])
+        self._losses: Mapping[str, float] = {}
+        self._seconds = 0.0
+
+    def steps(self) -> Iterator[Progress]:
+        """Do the work, one evaluation of the gradient at a time.
+
+        Raises DivergenceError, with the best picture as its `result`, if the loss is lost three times.
+        """
+        begun = time.perf_counter()
+        work = [count * height * width for count, (height, width) in zip(self.evaluations, self.sizes, strict=True)]
+        done = 0
+        for number, size in enumerate(self.sizes):
+            objective = self._objective(number)
+            start = _resample(self._best, size).to(self.device)
+            try:
+                for step in self._optimize(objective, start, self.evaluations[number]):
+                    self._best, self._losses = step.best, {**step.best_terms, "total": step.best_value}
+                    self._seconds = time.perf_counter() - begun
+                    yield Progress(
+                        level=number + 1,
+                        levels=len(self.sizes),
+                        size=size,
+                        step=step.index,
+                        steps=self.evaluations[number],
+                        loss=step.value,
+                        losses=step.terms,
+                        fraction=(done + step.index * size[0] * size[1]) / sum(work),
+                        seconds=self._seconds,
+                        transfer=self,
+                    )
+            except DivergenceError as error:
+                error.result = self.result()
+                raise
+            done += work[number]
+
+    def picture(self) -> Tensor:
+        """The best picture so far with its colours restored: RGB 0…1, 3×H×W, at the level's size."""
+        best = self._best.cpu()
+        return color.restore(self.recipe.color, best, images.resize(self.original, (best.shape[1], best.shape[2])))
+
+    def result(self) -> Result:
+        """The best picture so far at full size."""
+        best = _resample(self._best, self.size).cpu()
+        return Result(
+            image=color.restore(self.recipe.color, best, self.original),
+            alpha=None if self.source.alpha is None else images.resize(self.source.alpha, self.size),
+            losses=self._losses,
+            recipe=self.recipe,
+            seconds=self._seconds,
+            inputs=self.inputs,
+            notices=self.notices,
+        )
+
+    def _start(self, styles: list[Tensor], pictures: dict[str, list[images.Picture]]) -> Tensor:
+        """The picture to start from, `Recipe.init`, at full size and with as many channels as the transfer works on."""
+        init = self.recipe.init
+        if init == "content":
+            return self.content
+        if init == "style":
+            start = _cover(styles[0], self.size)
+        elif init == "noise":
+            generator = torch.Generator().manual_seed(self.recipe.seed)
+            start = torch.rand(3, *self.size, generator=generator)
+        else:
+            pictures["init"] = [_read(init, "init")]
+            start = images.resize(pictures["init"][0].rgb, self.size)
+        return color.luminance(start) if self.content.shape[0] == 1 else start
+
+    def _objective(self, level: int) -> Objective:
+        """The targets of a level. Only the last works on the bare picture, as the equations do; see docs/how-it-works.md."""
+        recipe, (height, width) = self.recipe, self.sizes[level]
+        bare = level > 0 and level == len(self.sizes) - 1
+        encoder = Encoder(
+            self.weights,
+            pooling=recipe.pooling,
+            border=0 if bare else recipe.border,
+            device=self.device,
+            dtype=choose_precision(recipe.precision, self.device),
+        )
+        content = images.resize(self.content, (height, width)).expand(3, height, width).to(self.device)
+        share = max(height, width) / max(self.size)
+        with torch.no_grad():
+            features = encoder(content, resolve(recipe.content_layer))
+            grams = []
+            for style in self.styles:
+                small = images.resize(style, images.fit(tuple(style.shape[1:]), max(1, round(max(style.shape[1:]) * share))))
+                maps = encoder(small.to(self.device), resolve(recipe.style_layer))
+                grams.append({name: losses.mean_gram(F) for name, F in maps.items()})
+        return Objective(
+            encoder,
+            Setting(
+                recipe=recipe,
+                content=content,
+                content_features={name: F.float() for name, F in features.items()},
+                grams=tuple(grams),
+                blend=self.blend,
+                area=self.size[0] * self.size[1] / (height * width),
+            ),
+        )
+
+    def _optimize(self, objective: Objective, start: Tensor, evaluations: int) -> Iterator[optimize.Step]:
+        if self.recipe.optimizer == "adam":
+            return optimize.adam(objective, start, evaluations, learning_rate=self.recipe.learning_rate)
+        smooth = optimize.smoothing(start.shape[1], start.shape[2], self.device)
+        return optimize.lbfgs(objective, start, evaluations, precondition=smooth)
+
+
+def steps(content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None, **options: Any) -> Iterator[Progress]:
+    """Carry out a transfer, yielding a Progress after every step; `options` change fields of the recipe."""
+    return Transfer(content, styles, _with(recipe, options)).steps()
+
+
+def stylize(content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None, **options: Any) -> Result:
+    """Paint the content in the style of one or several pictures; `options` are fields of Recipe by name.
+
+    Paths, Pillow images, arrays H×W×3 and tensors 3×H×W are accepted alike. Raises ImageReadError, WeightsError and
+    OptionError before the work, DivergenceError (with the best picture as `result`) during it.
+    """
+    transfer = Transfer(content, styles, _with(recipe, options))
+    for _ in transfer.steps():
+        pass
+    return transfer.result()
+
+
+def _with(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:
+    return (recipe or Recipe()).replace(**options) if options else recipe or Recipe()
+
+
+def _read(source: Source, role: str) -> images.Picture:
+    return source if isinstance(source, images.Picture) else images.read(source, role)
+
+
+def _cover(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture scaled to fill `size` (height, width) in its own shape, the middle cut out."""
+    height, width = size
+    scale = max(height / picture.shape[1], width / picture.shape[2])
+    tall, wide = max(height, round(picture.shape[1] * scale)), max(width, round(picture.shape[2] * scale))
+    top, left = (tall - height) // 2, (wide - width) // 2
+    return images.resize(picture, (tall, wide))[:, top : top + height, left : left + width]
+
+
+def _resample(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture C×H×W at another size, on its own device, within 0…1."""
+    if tuple(picture.shape[1:]) == size:
+        return picture
+    larger = torch.nn.functional.interpolate(picture[None], size, mode="bicubic", antialias=True)
+    return larger[0].clamp(0, 1)

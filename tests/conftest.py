@@ -1,0 +1,19 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def vgg19_path() -> Path:
+    """The original VGG-19 as a Keras .h5 file; tests that ask for it are marked `real` and skip where it is absent."""
+    path = Path(os.environ.get("IMPASTO_VGG19") or ROOT.parent / "shared" / "weights" / "vgg19_dev_notop.h5")
+    if not path.is_file():
+        pytest.skip(f"no VGG-19 weights at {path}; set IMPASTO_VGG19 to the Keras no-top .h5 file")
+    return path
