@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import plain
 import pytest
+import thin
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,3 +19,11 @@ def vgg19_path() -> Path:
     if not path.is_file():
         pytest.skip(f"no VGG-19 weights at {path}; set IMPASTO_VGG19 to the Keras no-top .h5 file")
     return path
+
+
+@pytest.fixture(scope="session")
+def thin_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A thin seeded network as a file, for `Recipe.net`."""
+    path = tmp_path_factory.mktemp("net") / "thin.safetensors"
+    thin.write_safetensors(path, {key: tensor.numpy() for key, tensor in plain.tensors().items()})
+    return str(path)

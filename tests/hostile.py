@@ -85,6 +85,11 @@ def samples() -> dict[str, bytes]:
     }
 
 
+def family(name: str) -> str:
+    """The format of one of `samples`."""
+    return {"mpo": "jpeg", "apng": "png"}.get(name, name.partition("-")[0])
+
+
 # --- damage -------------------------------------------------------------------------------------------------------
 
 
@@ -111,6 +116,18 @@ def mutations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_checksums(data: bytes) -> bytes:
+    """The file with right check sums, as far as its chunks can be followed: a mutation must not stop at them."""
+    fixed, at = bytearray(data), 8
+    while at + 12 <= len(fixed):
+        end = at + 8 + int.from_bytes(fixed[at : at + 4], "big")
+        if end + 4 > len(fixed):
+            break
+        fixed[end : end + 4] = struct.pack(">I", zlib.crc32(fixed[at + 4 : end]))
+        at = end + 4
+    return bytes(fixed)
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: bytes) -> bytes:

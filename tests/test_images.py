@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
 import socket
-import stat
 import subprocess
-import sys
 import threading
 import warnings
 from fractions import Fraction
 from pathlib import Path
 
-import hostile
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms
 
+import hostile
 from impasto import decode, files, images
 from impasto.errors import ImageReadError, OutputError
 
@@ -31,6 +30,10 @@ def stored(folder: Path, data: bytes, name: str = "file") -> Path:
     path = folder / name
     path.write_bytes(data)
     return path
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
 
 
 def refusal(source: object, *words: str) -> str:
@@ -61,7 +64,9 @@ def test_every_format_is_read(tmp_path: Path, name: str) -> None:
     assert [("first" in notice) for notice in picture.notices] == [True] * several
 
 
-@pytest.mark.parametrize("name", ["png", "apng", "webp", "webp-animated", "tiff", "tiff-lzw", "tiff-pages", "tiff-deep"])
+@pytest.mark.parametrize(
+    "name", ["png", "apng", "webp", "webp-animated", "tiff", "tiff-lzw", "tiff-pages", "tiff-deep"]
+)
 def test_lossless_formats_keep_the_samples(tmp_path: Path, name: str) -> None:
     data = hostile.samples()[name] if name != "png" else hostile.encode(hostile.photo(), "PNG")
     expected = torch.from_numpy(hostile.photo()).permute(2, 0, 1) / 255
@@ -78,9 +83,8 @@ def test_a_cut_file_is_refused_or_wholly_there(tmp_path: Path, name: str) -> Non
         try:
             assert torch.equal(images.read(stored(tmp_path, part)).rgb, whole)
             assert index > 1
-        except ImageReadError as error:
+        except ImageReadError:
             refused += 1
-            assert str(tmp_path) in str(error)
     assert refused >= 2
 
 
@@ -91,12 +95,16 @@ import hostile, torch
 from impasto import images
 from impasto.errors import ImageReadError
 torch.set_num_threads(1)
+images.MAX_PIXELS = 4_000_000  # a header may claim as many: that much time and memory is granted
 path, count = Path(sys.argv[1]), int(sys.argv[2])
+images.read(torch.zeros(3, 2000, 2000))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-worst, tally = 0.0, {}
+worst, tally = (0.0, ""), {}
 for seed, (name, data) in enumerate(hostile.samples().items()):
     read = 0
-    for changed in hostile.mutations(data, count, seed):
+    family = [other for other in hostile.samples() if hostile.family(other) == hostile.family(name)]
+    for changed in hostile.mutations(data, -(-count // len(family)), seed):
+        changed = hostile.png_checksums(changed) if hostile.family(name) == "png" else changed
         path.write_bytes(changed)
         start = time.perf_counter()
         try:
@@ -109,7 +117,7 @@ for seed, (name, data) in enumerate(hostile.samples().items()):
         except BaseException:
             Path(str(path) + ".bad").write_bytes(changed)
             raise
-        worst = max(worst, time.perf_counter() - start)
+        worst = max(worst, (time.perf_counter() - start, name))
     tally[name] = read
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"worst": worst, "grown_mb": (after - before) / 1024, "read": tally}))
@@ -117,13 +125,13 @@ print(json.dumps({"worst": worst, "grown_mb": (after - before) / 1024, "read": t
 
 
 def test_mutated_files_give_a_picture_or_our_error(tmp_path: Path) -> None:
-    count = int(os.environ.get("IMPASTO_FUZZ", "60"))
+    count = int(os.environ.get("IMPASTO_FUZZ", "500"))
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))\n"
     done = hostile.child(limit + FUZZ, str(tmp_path / "mutant"), str(count), seconds=600)
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout)
-    assert report["worst"] < 2
-    assert report["grown_mb"] < 1500
+    assert report["worst"][0] < 2
+    assert report["grown_mb"] < 300
     assert sum(report["read"].values()) > count  # else the mutations would test nothing but the headers
 
 
@@ -175,7 +183,7 @@ def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
 def test_the_pixel_limit_is_ours_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 24 * 32 - 1)
     path = stored(tmp_path, hostile.samples()["png"])
-    for source in (path, Image.open(path), hostile.photo(), torch.zeros(3, 24, 32), hostile.photo()[..., 0]):
+    for source in (path, opened(path.read_bytes()), hostile.photo(), torch.zeros(3, 24, 32), hostile.photo()[..., 0]):
         refusal(source, "32×24", "768", "767")
     monkeypatch.setattr(images, "MAX_PIXELS", 24 * 32)
     assert images.read(path).size == (24, 32)
@@ -217,7 +225,7 @@ def grey_sources() -> dict[str, Image.Image | np.ndarray]:
     deep = ramp.astype(np.uint16) * 257
     lab = ImageCms.createProfile("LAB")
     to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
-    palette = Image.fromarray(ramp, "P") if Image.__version__ < "11.3" else Image.frombytes("P", (256, 2), ramp.tobytes())
+    palette = Image.frombytes("P", (256, 2), ramp.tobytes())
     palette.putpalette([level for level in range(256) for _ in range(3)])
     opaque = Image.new("L", grey.size, 255)
     big_endian = Image.frombytes("I;16B", grey.size, deep.astype(">u2").tobytes())
@@ -257,7 +265,8 @@ def test_a_ramp_of_greys_survives_every_mode(name: str) -> None:
     picture = images.read(grey_sources()[name])
     assert picture.size == (2, 256)
     assert picture.alpha is None
-    assert (picture.rgb - GREY).abs().max() <= 1 / 255 + 1e-6
+    error = 2 if name == "LAB" else 1  # 255 steps of L* are coarser than those of sRGB in the darks
+    assert (picture.rgb - GREY).abs().max() <= error / 255 + 1e-6
     assert len(picture.notices) == (name[0] in "IF" and ";" not in name)
 
 
@@ -268,16 +277,18 @@ def test_bilevel_is_black_and_white() -> None:
 
 @pytest.mark.parametrize(
     ("form", "mode"),
-    [("TIFF", "1"), ("TIFF", "L"), ("TIFF", "LA"), ("TIFF", "P"), ("TIFF", "CMYK"), ("TIFF", "LAB"), ("TIFF", "I;16")]
-    + [("TIFF", "I;16B"), ("TIFF", "I"), ("TIFF", "F"), ("TIFF", "YCbCr"), ("TIFF", "RGBX"), ("JPEG", "CMYK"), ("PNG", "I;16")]
-    + [("PNG", "P"), ("PNG", "LA"), ("PNG", "1"), ("BMP", "P"), ("BMP", "1"), ("GIF", "L"), ("WEBP", "RGBA")],
+    [
+        *[("TIFF", mode) for mode in ["1", "L", "LA", "P", "CMYK", "LAB", "I;16", "I;16B", "I", "F", "RGBX"]],
+        *[("PNG", mode) for mode in ["1", "L", "LA", "P", "I;16"]],
+        *[("JPEG", "CMYK"), ("BMP", "1"), ("BMP", "P"), ("GIF", "L"), ("WEBP", "RGBA")],
+    ],
 )
 def test_a_ramp_of_greys_survives_the_files(tmp_path: Path, form: str, mode: str) -> None:
     image = grey_sources()[mode] if mode != "1" else Image.fromarray(hostile.ramp()).convert("1")
     options = {"JPEG": {"quality": 100}, "WEBP": {"lossless": True}}.get(form, {})
     picture = images.read(stored(tmp_path, hostile.encode(image, form, **options)))
     expected = torch.from_numpy(np.asarray(image).astype(np.float32)) if mode == "1" else GREY
-    assert (picture.rgb - expected).abs().max() <= (2 if form == "JPEG" else 1) / 255 + 1e-6
+    assert (picture.rgb - expected).abs().max() <= (2 if form == "JPEG" or mode == "LAB" else 1) / 255 + 1e-6
 
 
 def test_sixteen_bits_stay_sixteen(tmp_path: Path) -> None:
@@ -318,7 +329,10 @@ def test_what_is_read_at_eight_bits_says_so(tmp_path: Path) -> None:
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
     for data, word in (
         (hostile.png(32, 24, 16, 2, rows), "16-bit colour PNG"),
-        (hostile.tiff16(deep, photometric="rgb", iccprofile=hostile.matrix_profile(hostile.P3)), "other colours than sRGB"),
+        (
+            hostile.tiff16(deep, photometric="rgb", iccprofile=hostile.matrix_profile(hostile.P3)),
+            "other colours than sRGB",
+        ),
     ):
         picture = images.read(stored(tmp_path, data))
         assert len(picture.notices) == 1
@@ -357,8 +371,11 @@ def test_every_kind_of_transparency(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(grey)
     keys = {"P": 0, "1": 0, "L": 0, "RGB": (0, 0, 0), "I;16": 0}
     if mode in ("LA", "RGBA", "PA"):
-        image = Image.merge("LA", (image, image)).convert(mode)
-        source: object = image
+        source: object = Image.merge("LA", (image, image)).convert("RGBA" if mode == "RGBA" else "LA")
+        if mode == "PA":
+            source = image.convert("P")
+            source.putalpha(image)
+        assert source.mode == mode
     else:
         image = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
         key = image.getpixel((3, 0)) if mode == "P" else keys[mode]
@@ -385,7 +402,7 @@ STORED = {  # how a camera stores an upright picture under each orientation, by 
     3: lambda a: a[::-1, ::-1],
     4: lambda a: a[::-1],
     5: lambda a: a.T,
-    6: lambda a: np.rot90(a),
+    6: np.rot90,
     7: lambda a: a[::-1, ::-1].T,
     8: lambda a: np.rot90(a, -1),
 }
@@ -402,7 +419,7 @@ def test_orientation_comes_out_upright(tmp_path: Path, form: str, orientation: i
         data = hostile.tiff16(deep, photometric="rgb", extratags=[(274, 3, 1, orientation, True)])
         source: object = stored(tmp_path, data)
     elif form == "Pillow image":
-        source = Image.open(stored(tmp_path, hostile.encode(turned, "PNG", exif=block)))
+        source = opened(hostile.encode(turned, "PNG", exif=block))
     else:
         lossless = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(form, {})
         source = stored(tmp_path, hostile.encode(turned, form, exif=block, **lossless))
@@ -442,7 +459,8 @@ def test_a_wide_gamut_profile_is_converted(tmp_path: Path, form: str) -> None:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "P", "1"])
 def test_a_profile_with_any_mode(mode: str) -> None:
-    image = Image.new("RGBA", (4, 4), (150, 150, 150, 100)).convert(mode)
+    image = Image.new("RGBA", (4, 4), (150, 150, 150, 100))
+    image = image.convert("RGB").convert("P") if mode == "P" else image.convert(mode)
     plain = images.read(image)
     image.info["icc_profile"] = hostile.matrix_profile(hostile.P3, gamma=1.8)
     picture = images.read(image)
@@ -522,7 +540,7 @@ def test_resize() -> None:
     for size in ((1, 1), (7, 3), (100, 1), (240, 320)):
         resized = images.resize(picture, size)
         assert tuple(resized.shape) == (3, *size)
-        assert 0 <= resized.min()
+        assert resized.min() >= 0
         assert resized.max() <= 1
     assert torch.allclose(images.resize(torch.full((2, 9, 9), 0.3), (4, 20)), torch.tensor(0.3), atol=1e-6)
     assert torch.allclose(images.resize(picture, (1, 1))[:, 0, 0], picture.mean(dim=(1, 2)), atol=0.05)
@@ -603,8 +621,8 @@ def test_unusable_values_are_named(source: object, words: list[str]) -> None:
     refusal(source, *words)
 
 
-def test_a_closed_pillow_image_is_refused(tmp_path: Path) -> None:
-    image = Image.open(stored(tmp_path, hostile.samples()["png"]))
+def test_a_closed_pillow_image_is_refused() -> None:
+    image = opened(hostile.samples()["png"])
     image.close()
     refusal(image)
 
@@ -624,7 +642,17 @@ def test_hashes_tell_pictures_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a b.png", "a\nb.png", "\x1b[2J.png", "-rf.png", "x" * 251 + ".png", "A.JPG", "a.jpeg.png", "é\u202egnp.jpg", ".png"],
+    [
+        "a b.png",
+        "a\nb.png",
+        "\x1b[2J.png",
+        "-rf.png",
+        "x" * 251 + ".png",
+        "A.JPG",
+        "a.jpeg.png",
+        "é\u202egnp.jpg",
+        ".png",
+    ],
 )
 def test_odd_names(tmp_path: Path, name: str) -> None:
     path = stored(tmp_path, hostile.samples()["bmp"], name)
@@ -704,13 +732,17 @@ def test_reading_leaves_warnings_and_loggers_as_they_were(tmp_path: Path, capfd:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), OverflowError("big\nnumber"), SyntaxError("")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RecursionError("deep"), OverflowError("big\nnumber"), SyntaxError("")]
+)
 def test_whatever_a_decoder_raises_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(decode, "_samples", fail)
-    refusal(stored(tmp_path, hostile.samples()["png"]), "memory" if isinstance(error, MemoryError) else "cannot be decoded")
+    refusal(
+        stored(tmp_path, hostile.samples()["png"]), "memory" if isinstance(error, MemoryError) else "cannot be decoded"
+    )
 
 
 def test_an_interrupt_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -727,10 +759,3 @@ def test_an_interrupt_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_decoding_needs_no_torch() -> None:
     done = hostile.child("import impasto.decode, impasto.saving\nassert 'torch' not in sys.modules\n")
     assert done.returncode == 0, done.stderr
-
-
-def test_hostile_files_are_what_they_claim(tmp_path: Path) -> None:
-    assert stat.S_ISREG(stored(tmp_path, hostile.png_bomb()).stat().st_mode)
-    assert len(hostile.tiff_strip_bomb()) < 1_000_000
-    assert Image.open(stored(tmp_path, hostile.encode(hostile.photo(), "PNG", exif=hostile.exif(6)))).getexif()[274] == 6
-    assert sys.version_info >= (3, 11)

@@ -12,7 +12,11 @@ from student import Student
 from torch import Tensor
 from vgg import CONVOLUTIONS, Teacher, centre
 
-__all__ = ["Plan", "Trainer", "distance", "energy", "grams", "read_metric", "relative_errors"]
+__all__ = ["STYLE", "Plan", "Trainer", "distance", "energy", "grams", "read_metric", "relative_errors"]
+
+STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # read after the ReLU
+
+ECHOES = 2  # steps on each batch: the teacher's features cost as much as a step
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,15 @@ class Plan:
     steps: int
     batch: int
     side: int
-    rate: float  # of AdamW, in units of each tensor's own root mean square
+    rate: float  # of Adam, in units of each tensor's own root mean square
     taps: dict[str, float] = field(default_factory=dict)  # weight of the feature error after the ReLU
     before_relu: dict[str, float] = field(default_factory=dict)  # the same before it
-    gram: float = 0.3  # weight of the Gram error beside each tap's feature error
+    first: str = "conv1_1"  # the layers before it are left as they are
+    gram: float = 1.0  # weight of the Gram error beside the feature error at `STYLE`
+
+    def deepest(self) -> str:
+        """The deepest layer that counts."""
+        return max((*self.taps, *self.before_relu), key=CONVOLUTIONS.index)
 
 
 def read_metric(student: Student, name: str, maps: Tensor) -> Tensor:
@@ -41,7 +50,7 @@ class _Distance(torch.autograd.Function):
     def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
         difference = a - b
         ctx.save_for_backward(difference)
-        return torch.linalg.vector_norm(difference, dtype=torch.float32).square()
+        return energy(difference)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
@@ -54,17 +63,16 @@ class _Grams(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, maps: Tensor) -> Tensor:
-        flat = maps.permute(0, 2, 3, 1).flatten(1, 2)
         ctx.save_for_backward(maps)
-        return (flat.transpose(1, 2) @ flat).float()
+        flats = maps.permute(0, 2, 3, 1).flatten(1, 2)
+        return torch.stack([flat.T @ flat for flat in flats]).float()
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
         (maps,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        count, channels, height, width = maps.shape
-        flat = maps.permute(0, 2, 3, 1).flatten(1, 2)
-        pushed = flat @ (grads[0] + grads[0].transpose(1, 2)).to(maps.dtype)
-        return pushed.view(count, height, width, channels).permute(0, 3, 1, 2)
+        flats = maps.permute(0, 2, 3, 1)
+        both = (grads[0] + grads[0].transpose(1, 2)).to(maps.dtype)
+        return torch.stack([flat @ push for flat, push in zip(flats, both, strict=True)]).permute(0, 3, 1, 2)
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -80,17 +88,15 @@ def grams(maps: Tensor) -> Tensor:
 
 
 def energy(maps: Tensor) -> Tensor:
-    """Σ maps², in float32."""
-    return torch.linalg.vector_norm(maps, dtype=torch.float32).square()
+    """Σ maps², as float32, to the precision of the maps."""
+    return torch.linalg.vector_norm(maps).float().square()  # asking for dtype=float32 here would copy, 20 times slower
 
 
-def relative_errors(student: Student, teacher: Teacher, x: Tensor, plan: Plan) -> tuple[Tensor, dict[str, float]]:
-    """The loss of one batch of centred pictures, and each tap's relative squared feature error."""
-    wanted = [*plan.taps, *plan.before_relu]
-    upto = max(wanted, key=CONVOLUTIONS.index)
-    with torch.no_grad():
-        targets = teacher.features(x, upto)
-    found = student.features(x, upto)
+def relative_errors(
+    student: Student, x: Tensor, targets: dict[str, Tensor], plan: Plan
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a batch, of pictures or of what enters `plan.first`, against the teacher's features, and each tap's squared feature error."""
+    found = student.features(x, plan.deepest(), plan.first)
     loss = torch.zeros(())
     errors: dict[str, float] = {}
     for name, weight in plan.before_relu.items():
@@ -102,7 +108,7 @@ def relative_errors(student: Student, teacher: Teacher, x: Tensor, plan: Plan) -
         error = distance(maps, target) / energy(target)
         errors[name] = error.item()
         loss = loss + weight * error
-        if plan.gram:
+        if name in STYLE:
             goal = grams(target)
             loss = loss + weight * plan.gram * (grams(maps) - goal).square().sum() / goal.square().sum()
     return loss, errors
@@ -122,13 +128,20 @@ class Trainer:
         self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-12)
 
     def advance(self, pictures: Tensor) -> tuple[float, dict[str, float]]:
-        """One step on a batch of pictures 0…1; returns its loss and each tap's error."""
+        """`ECHOES` steps on a batch of pictures 0…1; returns the first one's loss and errors, unseen until then."""
+        x = centre(pictures)
+        with torch.no_grad():
+            targets = self.teacher.features(x, self.plan.deepest())
+        reports = [self.descend(x, targets) for _ in range(ECHOES)]
+        return reports[0]
+
+    def descend(self, x: Tensor, targets: dict[str, Tensor]) -> tuple[float, dict[str, float]]:
         share = self.step / self.plan.steps
         rate = self.plan.rate * min(1.0, (self.step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         self.optimizer.zero_grad(set_to_none=True)
-        loss, errors = relative_errors(self.student, self.teacher, centre(pictures), self.plan)
+        loss, errors = relative_errors(self.student, x, targets, self.plan)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.step += 1

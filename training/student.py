@@ -75,12 +75,15 @@ class Student:
             return F.conv2d(h, kernel("weight"), bias, padding=1)
         return F.conv2d(F.conv2d(h, kernel("down.weight"), padding=1), kernel("up.weight"), bias)
 
-    def features(self, x: Tensor, upto: str = "conv5_4") -> dict[str, Tensor]:
-        """Convolution outputs (before the ReLU) of centred pictures by layer name, as far as `upto`."""
+    def features(self, x: Tensor, upto: str = "conv5_4", first: str = "conv1_1") -> dict[str, Tensor]:
+        """Convolution outputs (before the ReLU) by layer name, from `first`, which `x` enters, as far as `upto`.
+
+        `x` is a batch of centred pictures, or of what `entering(first, …)` gave.
+        """
         taps: dict[str, Tensor] = {}
         h = x.to(self.dtype)
-        for name in CONVOLUTIONS[: CONVOLUTIONS.index(upto) + 1]:
-            taps[name] = self.convolve(name, h if name == "conv1_1" else self.entering(name, taps))
+        for name in CONVOLUTIONS[CONVOLUTIONS.index(first) : CONVOLUTIONS.index(upto) + 1]:
+            taps[name] = self.convolve(name, self.entering(name, taps) if taps else h)
         return taps
 
     def entering(self, name: str, taps: dict[str, Tensor]) -> Tensor:

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from regression import distance, energy, grams
+from regression import STYLE, distance, energy, grams
 from scipy.optimize import minimize
 from student import Student
 from torch import Tensor
 from vgg import Teacher, centre
 
-__all__ = ["CONTENT", "STYLE", "Targets", "judge", "losses", "resized", "stylize", "targets"]
+__all__ = ["CONTENT", "Targets", "judge", "losses", "resized", "stylize", "targets"]
 
 CONTENT = "conv4_2"
-STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # each after its ReLU
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _eight_bit(picture: Image.Image, label: str, notices: list[str]) -> Samples:
         picture = picture.convert("LA" if picture.mode in ("1", "L", "LA", "La") else "RGBA")
         planes = [np.asarray(picture.getchannel("A"))[..., None]]
     if picture.mode == "LAB":
-        picture, profile = profiles.labprofiles.to_srgb(picture), None
+        picture, profile = profiles.lab_to_srgb(picture), None
     elif picture.mode in ("1", "LA"):
         picture = picture.convert("L")
     elif picture.mode not in ("L", "CMYK"):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
 from impasto.errors import OptionError, WeightsError
-from impasto.layers import CONVOLUTIONS, scale_of
+from impasto.layers import CONVOLUTIONS, NAMES, nearest, scale_of
 from impasto.weights import Weights
 
 __all__ = ["Encoder", "reflected"]
@@ -67,9 +67,12 @@ class Encoder:
         """Feature maps N×h×w of `layers`, in the encoder's precision, of a picture 3×H×W (or 1×H×W: grey), RGB 0…1.
 
         Stops at the deepest layer asked for. h and w are H and W over 1, 2, 4, 8 or 16, rounded down, at least 1.
-        Raises WeightsError for a layer that the weights do not reach, OptionError for a picture too small for it.
+        Raises WeightsError for a layer that the weights do not reach, OptionError for one that VGG-19 does not have and
+        for a picture too small for it.
         """
         wanted = set(layers)
+        if unknown := sorted(wanted.difference(NAMES)):
+            raise OptionError(f"no layer {unknown[0]!r} in VGG-19; did you mean {nearest(unknown[0], NAMES)}?")
         height, width = picture.shape[-2:]
         pixels = self._with_border(picture.expand(3, height, width))
         maps = (pixels * self._scale - self._shift).to(self.dtype)[None].contiguous(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from impasto.errors import WeightsError
 from impasto.known import KNOWN, MISSING, Known, cache_folder, fault, places, shown
@@ -91,7 +91,8 @@ def _download(known: Known, target: Path, progress: Progress | None) -> None:
                 retry_if_failed=RETRIES,
             )
             came = Path(store.fetch(known.file_name, downloader=_downloader(known, progress)))
-            came.chmod(0o644)  # temporary files are private, a cache may be shared
+            with suppress(OSError):  # some network drives know no modes
+                came.chmod(0o644)  # temporary files are private, a cache may be shared
             came.replace(target)
     except (requests.RequestException, ValueError) as error:
         raise WeightsError(
@@ -110,23 +111,31 @@ def _downloader(known: Known, progress: Progress | None) -> Callable[[str, str, 
     import urllib3
 
     # Plain http is for a server on this machine that the table itself names, as the tests do.
-    local = urlsplit(known.url).hostname == LOOPBACK
+    local = f"http://{LOOPBACK}:"
+    allowed = ("https://", local) if known.url.startswith(local) else ("https://",)
 
-    def only_https(response: requests.Response, **_: Any) -> None:
+    def only_https(url: str) -> None:
+        if not url.startswith(allowed):
+            raise WeightsError(
+                f"{known.file_name} could not be downloaded: {known.url} leads to {shown(url)[:200]}, "
+                "which is not https; try again later"
+            )
+
+    def on_response(response: requests.Response, **_: Any) -> None:
         if response.is_redirect:
-            there = urljoin(response.url, response.headers["location"])
-            parts = urlsplit(there)
-            if parts.scheme != "https" and not (local and parts.scheme == "http" and parts.hostname == LOOPBACK):
-                raise WeightsError(
-                    f"{known.file_name} could not be downloaded: {known.url} leads to {shown(there)[:200]}, "
-                    "which is not https; try again later"
-                )
+            location = response.headers["location"]
+            try:
+                only_https(urljoin(response.url, location) if location.startswith("/") else location)
+            except WeightsError:
+                response.close()
+                raise
 
     def download(url: str, output: str, _store: object) -> None:
+        only_https(url)
         headers = {"Accept-Encoding": "identity"}
         with (
             requests.get(
-                url, stream=True, timeout=TIMEOUT, headers=headers, hooks={"response": only_https}
+                url, stream=True, timeout=TIMEOUT, headers=headers, hooks={"response": on_response}
             ) as response,
             Path(output).open("wb") as file,
         ):

@@ -109,14 +109,13 @@ def cache_folder() -> Path:
     """
     import platformdirs
 
-    text = os.environ.get("IMPASTO_CACHE") or platformdirs.user_cache_dir("impasto", appauthor=False)
     try:
-        folder = Path(text).expanduser()
+        text = os.environ.get("IMPASTO_CACHE") or platformdirs.user_cache_dir("impasto", appauthor=False)
+        return Path(text).expanduser().absolute()
     except RuntimeError:
         raise WeightsError(
-            f"no cache folder: {shown(text)} needs a home folder and there is none; set IMPASTO_CACHE to a folder"
+            "there is no home folder to keep downloaded networks in; set IMPASTO_CACHE to a folder"
         ) from None
-    return folder.absolute()
 
 
 def status() -> list[KnownStatus]:

@@ -95,8 +95,8 @@ def _array(buffer: memoryview, order: str) -> tuple[str, Any]:
         return name, bytes(content).decode(TEXT[stored] + endian)
     if kind in NUMBERS:
         stored, content = parts.next()
-        values = np.frombuffer(content, order + STORED[stored]).reshape(shape, order="F")
-        return name, values.astype(NUMBERS[kind], copy=False)  # whole numbers are stored in as few bytes as will do
+        numbers = np.frombuffer(content, order + STORED[stored]).reshape(shape, order="F")
+        return name, numbers.astype(NUMBERS[kind], copy=False)  # whole numbers are stored in as few bytes as will do
     return name, None
 
 

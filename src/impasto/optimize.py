@@ -19,7 +19,8 @@ from impasto.errors import DivergenceError
 __all__ = ["Evaluation", "Step", "adam", "lbfgs", "smoothing"]
 
 RECOVERIES = 3  # times a run goes back to its best point before it gives up
-EXPLODED = 1e3  # a value this many times the first one is divergence
+EXPLODED = 1e3  # a value this many times the largest of Adam's first WARMUP is divergence
+WARMUP = 10  # a start near a minimum rises to the noise of Adam's own steps; that is no divergence
 HALVINGS = 12  # of one line search
 FIRST_MOVE = 0.1  # largest change of any coordinate in a step that has no curvature to go by
 
@@ -59,16 +60,16 @@ class _Best:
     def __init__(self) -> None:
         self.x: Tensor | None = None
         self.evaluation: Evaluation | None = None
-        self.ceiling = math.inf
         self.index = 0
         self.recoveries = 0
 
-    def record(self, x: Tensor, evaluation: Evaluation) -> bool:
-        """Count an evaluation; True if it is sound, False if it is divergence and the caller must go back."""
+    def record(self, x: Tensor, evaluation: Evaluation, ceiling: float = math.inf) -> bool:
+        """Count an evaluation; True if it is sound, False if it is divergence and the caller must go back.
+
+        Divergence is a value or gradient that is not finite, or a value above `ceiling`.
+        """
         self.index += 1
-        if evaluation.finite() and evaluation.value <= self.ceiling:
-            if self.evaluation is None:
-                self.ceiling = EXPLODED * abs(evaluation.value) or math.inf
+        if evaluation.finite() and evaluation.value <= ceiling:
             if self.evaluation is None or evaluation.value < self.evaluation.value:
                 self.x, self.evaluation = x, evaluation
             return True
@@ -139,10 +140,11 @@ def lbfgs(
     now = evaluate(x)
     best.record(x, now)
     yield best.step(now)
+    unit = _unit(now.gradient)
     reach = FIRST_MOVE
     while best.index < evaluations:
         free = ~((x <= lower) & (now.gradient > 0) | (x >= upper) & (now.gradient < 0))
-        slope = now.gradient * free
+        slope = (now.gradient * unit).mul_(free)
         direction = memory.direction(slope).mul_(free)
         if memory.pairs and _dot(direction, slope) >= 0:
             memory.pairs.clear()
@@ -161,13 +163,13 @@ def lbfgs(
             yield best.step(then)
             if not sound:
                 break
-            if then.value <= now.value + 1e-4 * _dot(now.gradient, trial - x):
+            if then.value <= now.value + 1e-4 * _dot(slope, trial - x) / unit:
                 accepted = True
                 break
             length /= 2
         if accepted:
             still = (trial <= lower) & (then.gradient > 0) | (trial >= upper) & (then.gradient < 0)
-            memory.add(trial - x, then.gradient.masked_fill(still, 0.0).sub_(slope))
+            memory.add(trial - x, then.gradient.masked_fill(still, 0.0).mul_(unit).sub_(slope))
             x, now = trial, then
         elif sound and not memory.pairs:
             return
@@ -192,14 +194,16 @@ def adam(
 
     On divergence: back to the best point with half the learning rate; raises DivergenceError after three times.
     """
-    best = _Best()
+    best, highest = _Best(), 0.0
     point = x.clamp(lower, upper).clone()
     optimizer = torch.optim.Adam([point], lr=learning_rate, betas=(0.9, 0.99))
-    for _ in range(evaluations):
+    for number in range(evaluations):
         now = evaluate(point)
-        sound = best.record(point.clone(), now)
+        sound = best.record(point.clone(), now, math.inf if number < WARMUP else EXPLODED * highest)
         yield best.step(now)
         if sound:
+            if number < WARMUP:
+                highest = max(highest, abs(now.value))
             point.grad = now.gradient
             optimizer.step()
             point.clamp_(lower, upper)
@@ -222,6 +226,12 @@ def smoothing(height: int, width: int, device: torch.device | None = None) -> Op
     gain = 1 / frequency
     gain = gain / gain.mean()
     return lambda picture: torch.fft.irfft2(torch.fft.rfft2(picture) * gain, s=(height, width))
+
+
+def _unit(gradient: Tensor) -> float:
+    """A power of two that brings a gradient near 1, so that products of huge or tiny ones stay within float32."""
+    exponent = math.frexp(gradient.abs().max().item())[1]
+    return 2.0 ** -max(exponent, -100)
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

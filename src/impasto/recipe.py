@@ -157,8 +157,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        if self.blend and not sum(self.blend) > 0:
-            raise ValueError(f"blend: at least one weight must be above 0 (got {list(self.blend)})")
+        if self.blend and not 0 < sum(self.blend) < math.inf:
+            raise ValueError(f"blend: at least one weight must be above 0, and their sum finite (got {list(self.blend)})")
         for name in ("content_layer", "style_layer"):
             texts = getattr(self, name)
             if len(layers.resolve(texts)) < len(texts):

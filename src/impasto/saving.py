@@ -58,10 +58,12 @@ def check_target(
             raise OutputError(f"{name}: {folder} is a file, not a folder")
         if not target.parent.exists():
             raise OutputError(f"{name}: the folder {folder} does not exist; make it first (mkdir -p)")
-        if target.exists():
+        try:
+            mode = os.lstat(target).st_mode  # raises for a name that the file system cannot hold, unlike Path.exists
+        except FileNotFoundError:
+            mode = 0
+        if mode and target.exists():  # a link that leads nowhere is written through
             _check_existing(target, name, overwrite, inputs)
-        else:
-            target.is_symlink()  # raises for a name that the file system cannot hold
         probe = _beside(target)
         probe.touch(exist_ok=False)
         probe.unlink()
@@ -167,10 +169,16 @@ def _check_existing(target: Path, name: str, overwrite: bool, inputs: Iterable[s
     if overwrite:
         return
     for other in inputs:
-        with suppress(OSError, ValueError):  # an input that cannot be found is reported where it is read
-            if target.samefile(other):
-                raise OutputError(f"{name}: is the input {shown(other)}; {REMEDY}")
+        if _same(target, other):
+            raise OutputError(f"{name}: is the input {shown(other)}; {REMEDY}")
     raise OutputError(f"{name}: exists already; {REMEDY}")
+
+
+def _same(target: Path, other: str | os.PathLike[str]) -> bool:
+    try:
+        return target.samefile(other)
+    except (OSError, ValueError):  # an input that cannot be found is reported where it is read
+        return False
 
 
 def _beside(target: Path) -> Path:
