@@ -21,8 +21,8 @@ from PIL import Image
 Array = npt.NDArray[np.float64]
 
 ASPECT = 1.25  # width / height; coordinates below are in picture heights, x 0 … 1.25 to the right, y 0 … 1 down
-SUN = (0.83, 0.335, 0.105)  # x, y, radius
-TREES = ((0.14, 0.60, 0.115), (0.285, 0.665, 0.075), (1.10, 0.715, 0.085), (0.635, 0.60, 0.034), (0.70, 0.595, 0.026))
+SUN = (0.80, 0.30, 0.085)  # x, y, radius
+TREES = ((0.15, 0.545, 0.115), (0.305, 0.615, 0.070), (1.09, 0.655, 0.085), (0.93, 0.615, 0.035))
 VANISHING = (0.62, 0.50)  # where the furrows of the fields meet
 
 PALETTE = {
@@ -99,34 +99,40 @@ def compose(rng: np.random.Generator, rows: int) -> Scene:
     y, x = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(cols) + 0.5) / rows, indexing="ij")
     wobble = 0.06 * cloud(rng, (rows, cols), (9, 11))
     sun = np.hypot(x - SUN[0], y - SUN[1])
-    far = ridge(x, 0.50, (0.035, 5.2, 0.6), (0.015, 12.0, 2.0))
-    middle = ridge(x, 0.585, (0.045, 4.1, 3.1), (0.012, 10.0, 0.5))
-    near = ridge(x, 0.68, (0.05, 3.4, 5.0))
-    bank = ridge(x, 0.93, (0.06, 2.7, 2.2), (0.02, 7.0, 0.0))
-    bend = 0.60 + 0.16 * np.sin(9.0 * (y - 0.62)) * (y - 0.45) / 0.4
+    far = ridge(x, 0.49, (0.035, 5.2, 0.6), (0.012, 13.0, 2.0))
+    middle = ridge(x, 0.575, (0.040, 4.1, 3.1), (0.010, 11.0, 0.5))
+    near = ridge(x, 0.66, (0.045, 3.4, 5.0))
+    bank = ridge(x, 0.93, (0.05, 2.7, 2.2), (0.02, 7.0, 0.0))
+    depth = np.maximum(y - 0.62, 0)
+    river = 0.56 + 1.5 * depth * np.sin(9.5 * depth + 0.4)
     furrow = (x - VANISHING[0]) / (y - VANISHING[1] + 0.12)
 
-    sky_lines = y + 0.10 * np.sin(4.2 * x + 1.2) + 0.05 * np.sin(9.0 * x - 5.0 * y) - 0.9 * np.exp(-sun / 0.16) + wobble
-    bands = 0.5 + 0.5 * np.sin(30 * sky_lines + 8 * wobble)
-    glow = np.exp(-((sun / 0.36) ** 2))
-    sky = ramp(0.05 + 0.62 * y + 0.45 * glow + 0.20 * (bands - 0.5), "ink", "ultramarine", "cobalt", "pale", "cream", "gold")
+    slant = 0.80 * y + 0.42 * x + 0.030 * np.sin(7.0 * x - 3.0 * y) + wobble
+    cloudy = np.sin(17 * (y + 0.20 * x) + 40 * wobble) + 0.6 * np.sin(9 * (x - 0.5 * y) + 3)
+    sky = ramp(
+        0.08 + 1.05 * y + 0.30 * np.exp(-((sun / 0.30) ** 2)) + 0.13 * cloudy,
+        "ultramarine", "cobalt", "cobalt", "pale", "cream", "cream", "gold", "rose",
+    )
     parts: list[tuple[npt.NDArray[np.bool_], Array, Array]] = [
-        (y > -1, sky, sky_lines),
-        (sun < SUN[2], ramp(sun / SUN[2] + wobble, "cream", "gold", "gold", "vermilion"), sun),
-        (y > far, ramp(6 * (y - far) + 2 * wobble, "rose", "plum", "ultramarine", "cobalt"), y - far + wobble),
-        (y > middle, ramp(7 * (y - middle) + 3 * wobble, "gold", "vermilion", "crimson", "plum"), y - middle + 0.3 * x),
-        (y > near, ramp(0.5 + 0.5 * np.sin(13 * furrow + 20 * wobble), "ink", "teal", "ochre", "vermilion", "gold"), furrow),
+        (y > -1, sky, slant),
+        (sun < SUN[2], ramp(0.5 + 0.6 * (slant - SUN[1] * 0.8 - SUN[0] * 0.42) / SUN[2], "gold", "vermilion", "vermilion", "crimson"), slant),
+        (y > far, ramp(6 * (y - far) + 3 * wobble, "cobalt", "ultramarine", "plum", "ultramarine"), y - far + 0.5 * x + wobble),
+        (y > middle, ramp(7 * (y - middle) + 4 * wobble, "teal", "cobalt", "ink", "plum"), y - middle - 0.25 * x),
+        (y > near, ramp(0.5 + 0.5 * np.sin(12 * furrow + 25 * wobble), "crimson", "vermilion", "ochre", "gold", "cream"), furrow),
         (
-            (np.abs(x - bend) < 0.012 + 0.22 * np.maximum(y - 0.60, 0)) & (y > 0.63),
-            ramp(0.5 + 0.45 * np.sin(70 * y + 30 * wobble), "ultramarine", "cobalt", "pale", "cream"),
+            (np.abs(x - river) < 0.010 + 0.30 * depth) & (y > near),
+            ramp(0.5 + 0.3 * np.sin(60 * y + 40 * wobble) + 0.3 * np.sin(14 * x), "ink", "ultramarine", "cobalt", "pale", "cream"),
             y + wobble,
         ),
-        (y > bank, ramp(6 * (y - bank) + 3 * wobble, "olive", "ink", "ultramarine"), y - bank + 0.4 * wobble),
+        (y > bank, ramp(6 * (y - bank) + 6 * wobble, "olive", "ink", "teal", "ink"), (x + 0.3 * y + wobble)),
     ]  # fmt: skip
     for cx, cy, radius in TREES:
-        crown = np.hypot(x - cx, (y - cy) * 1.15) / radius + wobble
-        lit = ((x - cx) * 0.7 - (y - cy)) / radius
-        parts.append((crown < 1, ramp(0.42 + 0.45 * lit + wobble, "ink", "ultramarine", "teal", "olive", "gold"), crown))
+        crown = np.hypot(x - cx, (y - cy) * 0.9) / radius + 5 * wobble
+        lit = (-(x - cx) * 0.6 - (y - cy)) / radius
+        trunk = (np.abs(x - cx) < 0.09 * radius) & (y > cy) & (y < cy + 1.5 * radius)
+        parts.append((trunk, ramp(0.5 + 2 * wobble, "ink", "plum"), x))
+        fan = (x - cx) / np.maximum(cy + 1.6 * radius - y, 0.01)
+        parts.append((crown < 1, ramp(0.40 + 0.40 * lit + 3 * wobble, "ink", "ink", "teal", "olive", "gold"), fan))
 
     colour = np.zeros((rows, cols, 3))
     region = np.zeros((rows, cols), dtype=np.int64)

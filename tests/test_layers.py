@@ -17,7 +17,9 @@ def test_vgg19_has_sixteen_convolutions_and_their_relus() -> None:
     assert "conv2_3" not in layers.NAMES
 
 
-@pytest.mark.parametrize(("name", "side"), [("conv1_2", 1), ("relu2_1", 2), ("relu3_4", 4), ("conv4_2", 8), ("relu5_1", 16)])
+@pytest.mark.parametrize(
+    ("name", "side"), [("conv1_2", 1), ("relu2_1", 2), ("relu3_4", 4), ("conv4_2", 8), ("relu5_1", 16)]
+)
 def test_scale_by_hand(name: str, side: int) -> None:
     assert layers.scale_of(name) == side
 

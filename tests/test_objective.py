@@ -23,7 +23,11 @@ LAYERS = {"content_layer": ("conv2_2", "relu3_1:0.25"), "style_layer": ("relu1_1
 
 
 def objective(
-    styles: list[Tensor] | None = None, blend: tuple[float, ...] = (1.0,), area: float = 1.0, content: Tensor = CONTENT, **options: Any
+    styles: list[Tensor] | None = None,
+    blend: tuple[float, ...] = (1.0,),
+    area: float = 1.0,
+    content: Tensor = CONTENT,
+    **options: Any,
 ) -> Objective:
     """An objective with zero padding, put together as a transfer does."""
     recipe = Recipe(**{**LAYERS, "border": 0, **options})
@@ -32,7 +36,9 @@ def objective(
         {name: losses.mean_gram(F) for name, F in encoder(style, resolve(recipe.style_layer)).items()}
         for style in (STYLES[:1] if styles is None else styles)
     )
-    return Objective(encoder, Setting(recipe, content, encoder(content, resolve(recipe.content_layer)), grams, blend, area))
+    return Objective(
+        encoder, Setting(recipe, content, encoder(content, resolve(recipe.content_layer)), grams, blend, area)
+    )
 
 
 def gram_over_m(F: Tensor) -> Tensor:
@@ -44,7 +50,8 @@ def paper_style(x: Tensor, style: Tensor, weights: dict[str, float]) -> float:
     """Eqs 3 and 4 from the plain network."""
     F, A = plain.features(NET, x), plain.features(NET, style)
     return sum(
-        w * ((gram_over_m(F[n]) - gram_over_m(A[n])) ** 2).sum().item() / (4 * F[n].shape[0] ** 2) for n, w in weights.items()
+        w * ((gram_over_m(F[n]) - gram_over_m(A[n])) ** 2).sum().item() / (4 * F[n].shape[0] ** 2)
+        for n, w in weights.items()
     )
 
 
@@ -108,7 +115,8 @@ def test_relative_units_divide_by_what_is_compared_against() -> None:
     found = objective(units="relative", area=4, **PAPER)(X).terms
     P, A = plain.features(NET, CONTENT), plain.features(NET, STYLES[0])
     content = sum(
-        w * paper_content(X, CONTENT, {n: 1}) / (0.5 * P[n].double().square().sum().item()) for n, w in CONTENT_W.items()
+        w * paper_content(X, CONTENT, {n: 1}) / (0.5 * P[n].double().square().sum().item())
+        for n, w in CONTENT_W.items()
     )
     energy = {n: gram_over_m(A[n]).square().sum().item() / (4 * A[n].shape[0] ** 2) for n in STYLE_W}
     style = sum(w * paper_style(X, STYLES[0], {n: 1}) / energy[n] for n, w in STYLE_W.items())
@@ -153,7 +161,9 @@ def test_luminance_has_one_gradient_for_its_three_channels() -> None:
     grey, colour = function(X[:1]), function(X[:1].repeat(3, 1, 1))
     assert grey.gradient.shape == (1, 36, 44)
     assert grey.value == pytest.approx(colour.value, rel=1e-6)
-    assert torch.allclose(grey.gradient[0], colour.gradient.sum(0), rtol=1e-3, atol=1e-4 * grey.gradient.abs().max().item())
+    assert torch.allclose(
+        grey.gradient[0], colour.gradient.sum(0), rtol=1e-3, atol=1e-4 * grey.gradient.abs().max().item()
+    )
 
 
 def test_a_term_of_weight_zero_is_not_computed() -> None:

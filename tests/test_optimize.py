@@ -50,7 +50,9 @@ def rosenbrock(x: Tensor) -> Tensor:
     return (1 - x[0]).square() + 100 * (x[1] - x[0].square()).square()
 
 
-def check_steps(steps: Iterator[Step], function: Counted, budget: int, lower: float = 0, upper: float = 1) -> list[Step]:
+def check_steps(
+    steps: Iterator[Step], function: Counted, budget: int, lower: float = 0, upper: float = 1
+) -> list[Step]:
     """Run to the end, holding every step to what is promised of it."""
     found = []
     for step in steps:

@@ -37,7 +37,9 @@ def test_every_module_s_public_names_exist() -> None:
 
 def test_importing_the_package_does_not_import_torch() -> None:
     slow = "torch", "numpy", "skimage", "PIL"
-    code = f"import sys, impasto; impasto.__version__; impasto.OptionError; print([m for m in {slow} if m in sys.modules])"
+    code = (
+        f"import sys, impasto; impasto.__version__; impasto.OptionError; print([m for m in {slow} if m in sys.modules])"
+    )
     assert python(code) == "[]"
     assert python("import sys, impasto.recipe, impasto.layers, impasto.known; print('torch' in sys.modules)") == "False"
 

@@ -112,7 +112,9 @@ def test_laplacians_given_twice_add_and_zeros_drop_out() -> None:
     assert parse_laplacian(" 16:1e2 ") == (16, 100.0)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "size = ", '{"size": 1e999}', '{"recipe": [1]}', "[" * 100_000, "1" * 9_999])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "size = ", '{"size": 1e999}', '{"recipe": [1]}', "[" * 100_000, "1" * 9_999]
+)
 def test_text_that_is_no_recipe(text: str) -> None:
     if text == "":
         assert Recipe.from_text(text) == Recipe()

@@ -15,7 +15,7 @@ from vgg import Convolution
 
 __all__ = ["composed", "fit_one_sided", "second_moment", "select", "start_thin"]
 
-RIDGE = 1e-3  # pull of the refit towards the teacher's weights, in units of the inputs' mean energy
+RIDGE = 0.1  # pull of the refit towards the teacher's weights, in units of the inputs' mean variance
 RELAXED = 1.5  # of a one-sided fit's step, below 2
 
 
@@ -54,7 +54,9 @@ def composed(kernel: Tensor, metric: Tensor | None) -> Tensor:
     return kernel if metric is None else torch.einsum("oihw,is->oshw", kernel, metric)
 
 
-def start_thin(student: Student, name: str, before: Tensor | None, teacher: Convolution, moment: Tensor, width: int) -> None:
+def start_thin(
+    student: Student, name: str, before: Tensor | None, teacher: Convolution, *, moment: Tensor, width: int
+) -> None:
     """Put the selected channels of one teacher's layer into the student, with their metric."""
     kernel, bias = teacher
     index, metric = select(moment, width)

@@ -34,7 +34,9 @@ class Material:
 
     def batches(self, shares: tuple[int, int, int], side: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Endless batches 0…1 of so many crops of photographs, of paintings and of own transfers."""
-        groups = [(Crops(group, side, generator), count) for group, count in zip(self._groups(), shares, strict=True) if count]
+        groups = [
+            (Crops(group, side, generator), count) for group, count in zip(self._groups(), shares, strict=True) if count
+        ]
         while True:
             yield torch.cat([crops.draw(count) for crops, count in groups])
 

@@ -24,6 +24,7 @@ def transfers(
     styles: list[Tensor],
     count: int,
     generator: torch.Generator,
+    *,
     done: Callable[[], None] = lambda: None,
 ) -> list[Tensor]:
     """Half-finished and finished pictures (uint8 3×H×W) of `count` transfers between random pictures."""
@@ -46,6 +47,6 @@ def transfers(
             if step - first_kept in KEPT:
                 kept.append((picture[0] * 255).round().byte())
 
-        stylize(frozen, content, style, LEVELS, beta, start, keep)
+        stylize(frozen, content, style, LEVELS, beta, start=start, seen=keep)
         done()
     return kept

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from regression import STYLE, distance, energy, grams
-from scipy.optimize import minimize
+from scipy.optimize import minimize  # type: ignore[import-untyped]
 from student import Student
 from torch import Tensor
 from vgg import Teacher, centre
@@ -60,8 +60,8 @@ def losses(net: Teacher | Student, picture: Tensor, goal: Targets) -> tuple[Tens
     """Relative content and style loss of a picture."""
     maps, found = _perceive(net, picture)
     content = distance(maps, goal.content) / energy(goal.content)
-    style = sum((found[name] - a).square().sum() / a.square().sum() for name, a in goal.style.items())
-    return content, style / len(STYLE)
+    style = torch.stack([(found[name] - a).square().sum() / a.square().sum() for name, a in goal.style.items()])
+    return content, style.mean()
 
 
 def stylize(
@@ -70,6 +70,7 @@ def stylize(
     style: Tensor,
     levels: dict[int, int],
     beta: float,
+    *,
     start: Tensor | None = None,
     seen: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
@@ -82,7 +83,9 @@ def stylize(
     for longest, steps in levels.items():
         goal = targets(net, resized(content, longest), resized(style, longest))
         shape = resized(content, longest).shape
-        picture = F.interpolate(picture, size=shape[-2:], mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+        picture = F.interpolate(picture, size=shape[-2:], mode="bicubic", align_corners=False, antialias=True).clamp(
+            0, 1
+        )
 
         def value(flat: np.ndarray, shape: torch.Size = shape, goal: Targets = goal) -> tuple[float, np.ndarray]:
             x = torch.from_numpy(flat).float().view(shape).requires_grad_()
@@ -115,7 +118,9 @@ def stylize(
 def judge(teacher: Teacher, content: Tensor, style: Tensor, result: Tensor) -> tuple[float, float]:
     """Relative content and style loss of a finished picture, rounded to 8 bits, in the teacher's eyes."""
     longest = max(result.shape[-2:])
-    exact = F.interpolate(content, size=result.shape[-2:], mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    exact = F.interpolate(content, size=result.shape[-2:], mode="bicubic", antialias=True, align_corners=False).clamp(
+        0, 1
+    )
     goal = targets(teacher, exact, resized(style, longest))
     c, s = losses(teacher, (result * 255).round() / 255, goal)
     return c.item(), s.item()

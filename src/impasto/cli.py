@@ -17,10 +17,9 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 
 from impasto._version import __version__
 from impasto.console import Console, say
-from impasto.errors import ImpastoError, MemoryShortError, OptionError
+from impasto.errors import ImpastoError, MemoryShortError, OptionError, shown
 from impasto.flags import gather, one, recipe_from, with_recipe_flags
 from impasto.interrupts import Interrupts
-from impasto.known import shown
 
 if TYPE_CHECKING:
     from impasto.known import KnownStatus

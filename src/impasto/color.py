@@ -11,7 +11,16 @@ import torch
 from skimage.exposure import match_histograms
 from torch import Tensor
 
-__all__ = ["from_yuv", "luminance", "match_colors", "match_histogram", "match_luminance", "prepare", "restore", "to_yuv"]
+__all__ = [
+    "from_yuv",
+    "luminance",
+    "match_colors",
+    "match_histogram",
+    "match_luminance",
+    "prepare",
+    "restore",
+    "to_yuv",
+]
 
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
 TO_YUV = torch.tensor(
@@ -88,11 +97,14 @@ def prepare(mode: str, content: Tensor, styles: list[Tensor]) -> tuple[Tensor, l
 def restore(mode: str, result: Tensor, content: Tensor) -> Tensor:
     """The finished picture, RGB 0…1, from what the transfer made; clipped once.
 
-    `luminance` and `swap` put the content's U and V behind the result's Y.
+    `luminance` and `swap` put the content's U and V behind the result's Y, paler where RGB cannot hold both: clipping
+    would change the Y that was optimised, and with it the loss of the picture that is saved.
     """
     if mode in ("luminance", "swap"):
-        Y = result if result.shape[0] == 1 else luminance(result)
-        result = from_yuv(torch.cat([Y, to_yuv(content)[1:]]))
+        Y = (result if result.shape[0] == 1 else luminance(result)).clamp(0, 1)
+        chroma = from_yuv(torch.cat([torch.zeros_like(Y), to_yuv(content)[1:]]))
+        room = torch.where(chroma > 0, 1 - Y, Y) / chroma.abs().clamp_min(1e-6)
+        result = Y + chroma * room.amin(dim=0).clamp(0, 1)
     return result.clamp(0, 1)
 
 
@@ -103,4 +115,5 @@ def _channels_last(picture: Tensor) -> object:
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     """A symmetric positive matrix to a power."""
     values, vectors = torch.linalg.eigh(matrix)
-    return vectors @ torch.diag(values.clamp_min(1e-12) ** exponent) @ vectors.T
+    result: Tensor = vectors @ torch.diag(values.clamp_min(1e-12) ** exponent) @ vectors.T
+    return result

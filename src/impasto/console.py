@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from impasto.known import shown
+from impasto.errors import shown
 
 if TYPE_CHECKING:
     from impasto.fetching import Progress as Bytes

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from impasto import profiles
-from impasto.errors import ImageReadError
-from impasto.files import guarded, open_file, open_header, shown
+from impasto.errors import ImageReadError, shown
+from impasto.files import guarded, open_file, open_header
 
 __all__ = ["Samples", "check_size", "decode_file", "decode_image"]
 

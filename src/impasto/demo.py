@@ -11,9 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from impasto import provenance, runner, saving
 from impasto.console import Console
-from impasto.errors import ImpastoError, OutputError
+from impasto.errors import ImpastoError, OutputError, shown
 from impasto.flags import recipe_from
-from impasto.known import shown
 
 if TYPE_CHECKING:
     from impasto.images import Picture

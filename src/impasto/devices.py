@@ -20,7 +20,7 @@ def available() -> list[str]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `name`; auto takes the accelerator where there is one. Raises OptionError naming those present."""
+    """The device called `name`; auto takes the accelerator, if any. Raises OptionError naming those present."""
     present = available()
     if name == "auto":
         return torch.device(present[0])

@@ -6,7 +6,7 @@ weights'. Pictures come in as RGB 0…1; the network's own scale and mean are ap
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from impasto.layers import CONVOLUTIONS, NAMES, nearest, scale_of
 from impasto.weights import Weights
 
 __all__ = ["Encoder", "reflected"]
+
+
+_POOLINGS: dict[str, Callable[..., Tensor]] = {"max": max_pool2d, "average": avg_pool2d}
 
 
 def reflected(length: int, border: int, device: torch.device | None = None) -> Tensor:
@@ -54,14 +57,16 @@ class Encoder:
         self.device, self.dtype = torch.device(device), dtype
         self.border = border
         self.name = weights.name
-        self._pool = {"max": max_pool2d, "average": avg_pool2d}[pooling]
+        self._pool = _POOLINGS[pooling]
         self._kernels = {
             key: tensor.to(self.device, dtype).contiguous(memory_format=_layout(tensor))
             for key, tensor in weights.tensors.items()
         }
         prep = weights.preprocessing
         self._scale = (prep.scale / torch.tensor(prep.std, device=self.device)).view(3, 1, 1)
-        self._shift = (torch.tensor(prep.mean, device=self.device) / torch.tensor(prep.std, device=self.device)).view(3, 1, 1)
+        self._shift = (torch.tensor(prep.mean, device=self.device) / torch.tensor(prep.std, device=self.device)).view(
+            3, 1, 1
+        )
 
     def __call__(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Feature maps N×h×w of `layers`, in the encoder's precision, of a picture 3×H×W (or 1×H×W: grey), RGB 0…1.
@@ -83,7 +88,10 @@ class Encoder:
                 break
             if name[4] != block:
                 if min(maps.shape[-2:]) < 2:
-                    raise OptionError(f"a picture of {width}×{height} pixels is too small for {name} with border {self.border}; use a border of 16")
+                    raise OptionError(
+                        f"a picture of {width}×{height} pixels is too small for {name}"
+                        f" with border {self.border}; use a border of 16"
+                    )
                 maps, block = self._pool(maps, 2), name[4]
             maps = self._convolve(name, maps)
             if name in wanted:

@@ -23,6 +23,7 @@ __all__ = [
     "OutputError",
     "RunError",
     "WeightsError",
+    "shown",
 ]
 
 
@@ -72,3 +73,12 @@ class OutputError(ImpastoError, OSError):
     """A result that cannot be written where it was asked for."""
 
     exit_status = 6
+
+
+def shown(text: object) -> str:
+    r"""A name or message as one printable line, with control characters and undecodable bytes escaped.
+
+    >>> print(shown("a\nb\x1b[2J.png"))
+    a\nb\x1b[2J.png
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from impasto.errors import WeightsError
-from impasto.known import KNOWN, MISSING, Known, cache_folder, fault, places, shown
+from impasto.errors import WeightsError, shown
+from impasto.known import KNOWN, MISSING, Known, cache_folder, fault, places
 from impasto.layers import nearest
 
 __all__ = ["Progress", "fetch", "obtain"]

@@ -23,9 +23,15 @@ from PIL import (  # the plugins register themselves in Image.OPEN
     WebPImagePlugin,  # noqa: F401
 )
 
-from impasto.errors import ImageReadError, ImpastoError
+from impasto.errors import ImageReadError, ImpastoError, shown
 
-__all__ = ["FORMATS", "MAX_BYTES", "guarded", "open_file", "open_header", "shown"]
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "guarded",
+    "open_file",
+    "open_header",
+]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MAX_BYTES = 2 * 2**30  # of a file; a larger one is no picture within the pixel limit
@@ -52,15 +58,6 @@ NOT_REGULAR = (
 )
 
 _PILLOW = threading.Lock()  # warnings.catch_warnings swaps process-wide state; two at once would never put it back
-
-
-def shown(text: object) -> str:
-    r"""A name or message as one printable line, with control characters and undecodable bytes escaped.
-
-    >>> print(shown("a\nb\x1b[2J.png"))
-    a\nb\x1b[2J.png
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 @contextmanager

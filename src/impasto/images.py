@@ -14,8 +14,7 @@ from torch import Tensor
 
 from impasto import decode
 from impasto.decode import Samples
-from impasto.errors import ImageReadError, OutputError
-from impasto.files import shown
+from impasto.errors import ImageReadError, OutputError, shown
 
 __all__ = ["MAX_PIXELS", "Picture", "fit", "read", "resize", "to_array"]
 

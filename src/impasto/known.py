@@ -25,7 +25,6 @@ __all__ = [
     "cache_folder",
     "fault",
     "places",
-    "shown",
     "status",
 ]
 
@@ -91,15 +90,6 @@ class KnownStatus:
     licence: str
     path: Path | None
     verified: bool
-
-
-def shown(text: object) -> str:
-    r"""A file's name, or a name found in a file, as one printable line.
-
-    >>> print(shown("two\nlines"))
-    two\nlines
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 def cache_folder() -> Path:

@@ -25,7 +25,7 @@ def scale_of(name: str) -> int:
     >>> scale_of("relu4_1")
     8
     """
-    return 2 ** (int(name[4]) - 1)
+    return 1 << (int(name[4]) - 1)
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

@@ -36,10 +36,11 @@ class _Gram(torch.autograd.Function):
         return flat @ flat.T
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:  # noqa: D102
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
         (flat,) = ctx.saved_tensors  # type: ignore[attr-defined]
         (grad,) = grads
-        return (grad + grad.T) @ flat
+        product: Tensor = (grad + grad.T) @ flat
+        return product
 
 
 def _matrix(F: Tensor) -> Tensor:

@@ -54,7 +54,9 @@ def _content(setting: Setting) -> list[Term]:
     recipe, targets = setting.recipe, setting.content_features
     weights = layers.resolve(recipe.content_layer)
     if recipe.units == "relative":
-        scale = {name: 1 / _at_least(losses.content_loss(P, torch.zeros_like(P)).item(), P) for name, P in targets.items()}
+        scale = {
+            name: 1 / _at_least(losses.content_loss(P, torch.zeros_like(P)).item(), P) for name, P in targets.items()
+        }
         compare = losses.content_loss
     elif recipe.units == "paper":
         scale, compare = dict.fromkeys(targets, setting.area), losses.content_loss
@@ -75,13 +77,18 @@ def _style(setting: Setting) -> list[Term]:
     for name, w in weights.items():
         grams = [gram[name] for gram in setting.grams]
         norm = [losses.gram_distance(A, torch.zeros_like(A)).item() for A in grams]
-        share = [b / (_at_least(n, A) if recipe.units == "relative" else 1.0) for b, n, A in zip(setting.blend, norm, grams, strict=True)]
+        share = [
+            b / (_at_least(n, A) if recipe.units == "relative" else 1.0)
+            for b, n, A in zip(setting.blend, norm, grams, strict=True)
+        ]
         targets[name], spread = losses.multi_style_target(grams, share)
         factors[name] = w * sum(share)
         constants += w * spread / (4 * grams[0].shape[0] ** 2)
 
     def value(features: Features, pixels: Tensor) -> Tensor:
-        distances = (factors[name] * losses.gram_distance(losses.mean_gram(features[name]), targets[name]) for name in weights)
+        distances = (
+            factors[name] * losses.gram_distance(losses.mean_gram(features[name]), targets[name]) for name in weights
+        )
         return _sum(distances) + constants
 
     return [Term("style", recipe.style_weight, tuple(weights), value)]

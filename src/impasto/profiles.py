@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-from impasto.files import shown
+from impasto.errors import shown
 
 __all__ = ["is_srgb", "lab_to_srgb", "srgb_profile", "to_srgb"]
 

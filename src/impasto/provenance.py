@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto import saving
-from impasto.errors import OptionError
-from impasto.known import shown
+from impasto.errors import OptionError, shown
 from impasto.recipe import Recipe
 
 __all__ = ["described", "inputs", "other_inputs", "read_recipe"]

@@ -10,7 +10,7 @@ COARSEST = 96  # px: below this longer side the network's deepest style layer se
 def sizes(height: int, width: int, levels: int = 0) -> list[tuple[int, int]]:
     """Height and width of each level, coarse to fine, halving; the last is the full size.
 
-    `levels` 0 halves while the longer side stays at least COARSEST px. No side falls below 1 px, and no size stands twice.
+    `levels` 0 halves while the longer side stays at least COARSEST px. No side falls below 1 px; no size stands twice.
 
     >>> sizes(384, 512)
     [(96, 128), (192, 256), (384, 512)]
@@ -37,5 +37,6 @@ def evaluations(schedule: tuple[int, ...], levels: int) -> list[int]:
 
 
 def _half(side: int, times: int) -> int:
-    """side / 2^times, rounded half up."""
-    return (side + 2**times // 2) // 2**times
+    """Side / 2^times, rounded half up."""
+    scale = 1 << times
+    return (side + scale // 2) // scale

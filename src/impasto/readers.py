@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from impasto import matlab
-from impasto.errors import WeightsError
-from impasto.known import CAFFE, TORCHVISION, Preprocessing, shown
+from impasto.errors import WeightsError, shown
+from impasto.known import CAFFE, TORCHVISION, Preprocessing
 from impasto.layers import CONVOLUTIONS
 
 __all__ = ["FORMS", "MAX_BYTES", "Found", "read"]

@@ -83,20 +83,28 @@ class Recipe(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
 
-    size: int = _field(512, "Picture", "Longer side of the result in pixels; 0 keeps the content's own size.", ge=0, le=30_000)
+    size: int = _field(
+        512, "Picture", "Longer side of the result in pixels; 0 keeps the content's own size.", ge=0, le=30_000
+    )
     style_scale: float = _field(
-        1.0, "Picture", "Longer side of each style picture as a share of the result's; smaller makes finer strokes.", gt=0, le=10
+        1.0,
+        "Picture",
+        "Longer side of each style picture as a share of the result's; smaller makes finer strokes.",
+        gt=0,
+        le=10,
     )
     color: Literal["style", "luminance", "match", "histogram", "swap"] = _field(
         "style",
         "Picture",
-        "Where colours come from: the style; the content, with the transfer on luminance alone; the style recoloured to "
-        "the content by mean and covariance (match) or by histogram; or the content's put back afterwards (swap).",
+        "Where colours come from: the style; the content, with the transfer on luminance alone; the style recoloured "
+        "to the content by mean and covariance (match) or by histogram; or the content's put back afterwards (swap).",
     )
     blend: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Several] = _field(
         (), "Picture", "One weight per style picture (w_i of eq. 6), scaled to a sum of 1; none given: equal shares."
     )
-    init: str = _field("content", "Picture", "What to start from: content, style, noise, or the path of a picture.", min_length=1)
+    init: str = _field(
+        "content", "Picture", "What to start from: content, style, noise, or the path of a picture.", min_length=1
+    )
 
     units: Literal["relative", "paper", "report-code"] = _field(
         "relative",
@@ -104,18 +112,27 @@ class Recipe(BaseModel):
         "relative: each term divided by what it compares against, so that one weight behaves alike at every size; "
         "paper: eqs 1–14 as they stand; report-code: the same with the content term of the report's program.",
     )
-    content_weight: float = _field(1.0, "Weights of the loss", "alpha of eq. 5: how much the content's structure counts.", ge=0)
+    content_weight: float = _field(
+        1.0, "Weights of the loss", "alpha of eq. 5: how much the content's structure counts.", ge=0
+    )
     style_weight: float = _field(20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts.", ge=0)
     tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8: total variation; higher is smoother.", ge=0)
     laplacian: Annotated[tuple[LaplacianText, ...], Several] = _field(
-        (), "Weights of the loss", "POOL:GAMMA, eq. 14: keeps the content's edges as seen after POOL×POOL pooling. Repeatable."
+        (),
+        "Weights of the loss",
+        "POOL:GAMMA, eq. 14: keeps the content's edges as seen after POOL×POOL pooling. Repeatable.",
     )
     laplacian_exact: bool = _field(
-        False, "Weights of the loss", "Take the Laplacian of each colour apart, in absolute value (eq. 12 in place of eq. 13)."
+        False,
+        "Weights of the loss",
+        "Take the Laplacian of each colour apart, in absolute value (eq. 12 in place of eq. 13).",
     )
 
     content_layer: Annotated[tuple[LayerText, ...], Several] = _field(
-        ("conv4_2",), "Layers", "NAME[:W]: a layer that compares content, with its weight (1/K by default). Repeatable.", min_length=1
+        ("conv4_2",),
+        "Layers",
+        "NAME[:W]: a layer that compares content, with its weight (1/K by default). Repeatable.",
+        min_length=1,
     )
     style_layer: Annotated[tuple[LayerText, ...], Several] = _field(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
@@ -125,15 +142,25 @@ class Recipe(BaseModel):
     )
 
     net: str = _field(
-        "lite", "Network", "lite (inside the package), vgg19 (the original, fetched once), or the path of a weights file.", min_length=1
+        "lite",
+        "Network",
+        "lite (inside the package), vgg19 (the original, fetched once), or the path of a weights file.",
+        min_length=1,
     )
     pooling: Literal["max", "average"] = _field("max", "Network", "How the network halves its maps between blocks.")
     border: int = _field(
-        16, "Network", "Reflected pixels around the picture, cropped from the features: no coloured frame. 0: zero padding.", ge=0, le=256, multiple_of=16
+        16,
+        "Network",
+        "Reflected pixels around the picture, cropped from the features: no coloured frame. 0: zero padding.",
+        ge=0,
+        le=256,
+        multiple_of=16,
     )
     device: str = _field("auto", "Network", "auto, cpu, cuda, cuda:1, mps, xpu.", min_length=1)
     precision: Literal["auto", "float32", "bfloat16"] = _field(
-        "auto", "Network", "Arithmetic inside the network; losses are always float32. auto: bfloat16 where the device is fast at it."
+        "auto",
+        "Network",
+        "Arithmetic inside the network; losses are always float32. auto: bfloat16 where the device is fast at it.",
     )
 
     optimizer: Literal["lbfgs", "adam"] = _field("lbfgs", "Optimisation", "L-BFGS within the pixel bounds, or Adam.")
@@ -144,9 +171,15 @@ class Recipe(BaseModel):
         min_length=1,
     )
     levels: int = _field(
-        0, "Optimisation", "Sizes from coarse to fine, each twice the one before; 0 chooses, 1 works at full size only.", ge=0, le=10
+        0,
+        "Optimisation",
+        "Sizes from coarse to fine, each twice the one before; 0 chooses, 1 works at full size only.",
+        ge=0,
+        le=10,
     )
-    learning_rate: float = _field(0.02, "Optimisation", "Step of Adam, in pixel values 0…1; L-BFGS finds its own.", gt=0, le=1)
+    learning_rate: float = _field(
+        0.02, "Optimisation", "Step of Adam, in pixel values 0…1; L-BFGS finds its own.", gt=0, le=1
+    )
     seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
 
     def __init__(self, **options: Any) -> None:
@@ -158,7 +191,9 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.blend and not 0 < sum(self.blend) < math.inf:
-            raise ValueError(f"blend: at least one weight must be above 0, and their sum finite (got {list(self.blend)})")
+            raise ValueError(
+                f"blend: at least one weight must be above 0, and their sum finite (got {list(self.blend)})"
+            )
         for name in ("content_layer", "style_layer"):
             texts = getattr(self, name)
             if len(layers.resolve(texts)) < len(texts):
@@ -186,7 +221,8 @@ class Recipe(BaseModel):
     def to_toml(self) -> str:
         """The recipe as a TOML file that `--recipe` takes back."""
         return "".join(
-            f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in self.model_dump(mode="json").items()
+            f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
+            for name, value in self.model_dump(mode="json").items()
         )
 
     @classmethod
@@ -212,7 +248,9 @@ class Recipe(BaseModel):
         except OSError as error:
             raise OptionError(f"{path}: cannot be read ({error.strerror or error})") from None
         except UnicodeDecodeError:
-            raise OptionError(f"{path}: not a text file; a recipe is TOML, JSON, or a PNG or TIFF made by impasto") from None
+            raise OptionError(
+                f"{path}: not a text file; a recipe is TOML, JSON, or a PNG or TIFF made by impasto"
+            ) from None
 
     @classmethod
     def _named(cls, values: Mapping[str, Any], name: str) -> Recipe:
@@ -230,4 +268,8 @@ def _one_line(error: ValidationError) -> str:
         near = layers.nearest(field, Recipe.model_fields)
         return f"{field}: no such option; did you mean {near}?"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{field}: {message} (got {first['input']!r})" if field and first["type"] != "value_error" else f"{field}: {message}".removeprefix(": ")
+    return (
+        f"{field}: {message} (got {first['input']!r})"
+        if field and first["type"] != "value_error"
+        else f"{field}: {message}".removeprefix(": ")
+    )

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from impasto import saving
 from impasto._version import __version__
 from impasto.console import Bar, Console, duration, listed
-from impasto.errors import ImpastoError, MemoryShortError, OutputError, RunError
+from impasto.errors import ImpastoError, MemoryShortError, OutputError, RunError, shown
 from impasto.fetching import obtain
 from impasto.interrupts import Interrupted, Interrupts
-from impasto.known import KNOWN, shown
+from impasto.known import KNOWN
 from impasto.provenance import other_inputs
 from impasto.recipe import Recipe
 from impasto.trace import Trace

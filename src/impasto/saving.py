@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from impasto.decode import Samples
-from impasto.errors import OptionError, OutputError
-from impasto.files import guarded, open_file, open_header, shown
+from impasto.errors import OptionError, OutputError, shown
+from impasto.files import guarded, open_file, open_header
 from impasto.profiles import srgb_profile
 
 if TYPE_CHECKING:

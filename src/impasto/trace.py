@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.errors import OutputError
-from impasto.known import shown
+from impasto.errors import OutputError, shown
 
 if TYPE_CHECKING:
     from impasto.transfer import Progress

@@ -58,7 +58,7 @@ class Result:
         }
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the picture, with its alpha and its recipe, as PNG, JPEG, WebP or TIFF by suffix; raises OutputError."""
+        """Write the picture, its alpha and its recipe as PNG, JPEG, WebP or TIFF by suffix; raises OutputError."""
         return saving.write(path, self.image, self.alpha, metadata=self.metadata(), overwrite=overwrite)
 
     def to_pil(self) -> Image.Image:
@@ -105,7 +105,7 @@ class Transfer:
 
     def __init__(self, content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None) -> None:
         self.recipe = recipe = recipe or Recipe()
-        several = styles if isinstance(styles, list | tuple) else [styles]
+        several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
         if not several:
             raise OptionError("styles: at least one style picture is needed")
         if recipe.blend and len(recipe.blend) != len(several):
@@ -199,7 +199,11 @@ class Transfer:
         return color.luminance(start) if self.content.shape[0] == 1 else start
 
     def _objective(self, level: int) -> Objective:
-        """The targets of a level. Only the last works on the bare picture, as the equations do; see docs/how-it-works.md."""
+        """The targets of a level.
+
+        The last of several works on the bare picture, as the equations do; the others, where the picture is made, see
+        it continued by a border (docs/how-it-works.md).
+        """
         recipe, (height, width) = self.recipe, self.sizes[level]
         bare = level > 0 and level == len(self.sizes) - 1
         encoder = Encoder(
@@ -215,7 +219,9 @@ class Transfer:
             features = encoder(content, resolve(recipe.content_layer))
             grams = []
             for style in self.styles:
-                small = images.resize(style, images.fit(tuple(style.shape[1:]), max(1, round(max(style.shape[1:]) * share))))
+                small = images.resize(
+                    style, images.fit((style.shape[1], style.shape[2]), max(1, round(max(style.shape[1:]) * share)))
+                )
                 maps = encoder(small.to(self.device), resolve(recipe.style_layer))
                 grams.append({name: losses.mean_gram(F) for name, F in maps.items()})
         return Objective(
@@ -237,7 +243,9 @@ class Transfer:
         return optimize.lbfgs(objective, start, evaluations, precondition=smooth)
 
 
-def steps(content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None, **options: Any) -> Iterator[Progress]:
+def steps(
+    content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None, **options: Any
+) -> Iterator[Progress]:
     """Carry out a transfer, yielding a Progress after every step; `options` change fields of the recipe."""
     return Transfer(content, styles, _with(recipe, options)).steps()
 

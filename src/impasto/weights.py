@@ -14,9 +14,9 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto import readers
-from impasto.errors import WeightsError
+from impasto.errors import WeightsError, shown
 from impasto.fetching import Progress, fetch, obtain
-from impasto.known import CAFFE, KNOWN, TORCHVISION, KnownStatus, Preprocessing, cache_folder, shown, status
+from impasto.known import CAFFE, KNOWN, TORCHVISION, KnownStatus, Preprocessing, cache_folder, status
 from impasto.layers import CONVOLUTIONS
 
 __all__ = [
