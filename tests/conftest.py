@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import plain
 import pytest
+import torch
+
+import plain
 import thin
+
+torch.set_num_threads(1)  # the pictures are small: threads would wait for each other, most of all on a busy machine
 
 ROOT = Path(__file__).resolve().parents[1]
 

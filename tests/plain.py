@@ -13,7 +13,8 @@ from impasto.known import CAFFE, Preprocessing
 from impasto.weights import Weights
 
 # Table 1, column E: the number is a convolution's place in its block, M a pooling.
-COLUMN_E = "1_1 1_2 M 2_1 2_2 M 3_1 3_2 3_3 3_4 M 4_1 4_2 4_3 4_4 M 5_1 5_2 5_3 5_4".split()
+BLOCKS = (["1_1", "1_2"], ["2_1", "2_2"], *([f"{b}_{i}" for i in (1, 2, 3, 4)] for b in (3, 4, 5)))
+COLUMN_E = [step for block in BLOCKS for step in (*block, "M")]
 MEAN = torch.tensor([123.68, 116.779, 103.939]).view(3, 1, 1)
 
 

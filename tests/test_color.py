@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import plain
 import pytest
 import torch
 from torch import Tensor
 
+import plain
 from impasto import color
 
 
@@ -128,7 +128,7 @@ def test_prepare_for_each_mode() -> None:
 
 @pytest.mark.parametrize("mode", ["luminance", "swap"])
 def test_restore_keeps_the_content_s_chroma(mode: str) -> None:
-    style, content = pair()
+    _, content = pair()
     result = plain.picture(20, 30, 7) * 0.2 + 0.4
     found = color.restore(mode, result[:1] if mode == "luminance" else result, content)
     expected = result[:1] if mode == "luminance" else color.luminance(result)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import plain
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
+import plain
 from impasto import losses
 from impasto.encoder import Encoder, reflected
 from impasto.errors import OptionError, WeightsError

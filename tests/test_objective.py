@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import plain
 import pytest
 import torch
 from torch import Tensor
 
+import plain
 from impasto import losses
 from impasto.encoder import Encoder
 from impasto.layers import resolve

@@ -136,11 +136,14 @@ def test_a_start_near_the_minimum_is_no_divergence(method: Callable[..., Iterato
     assert steps[-1].best_value < 1e-9
 
 
+@METHODS
 @pytest.mark.parametrize("factor", [1e-25, 1e30])
-def test_the_path_of_lbfgs_does_not_depend_on_the_scale_of_the_value(factor: float) -> None:
+def test_the_path_does_not_depend_on_the_scale_of_the_value(
+    method: Callable[..., Iterator[Step]], factor: float
+) -> None:
     plain, scaled = Counted(BOWL), Counted(lambda x: BOWL(x) * factor)
     for function in (plain, scaled):
-        list(lbfgs(function, torch.full((6,), 0.5), 30))
+        list(method(function, torch.full((6,), 0.5), 30))
     together = min(len(plain.points), len(scaled.points), 12)
     assert together == 12
     for one, other in zip(plain.points[:together], scaled.points[:together], strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from impasto import pyramid
@@ -16,7 +18,7 @@ def test_every_level_is_a_picture_and_the_last_is_the_whole(size: tuple[int, int
     assert 1 <= len(found) <= (levels or 11)
     assert all(min(level) >= 1 and all(isinstance(side, int) for side in level) for level in found)
     assert found == sorted(found)
-    for small, large in zip(found, found[1:], strict=False):
+    for small, large in pairwise(found):
         assert all(abs(2 * a - b) <= 1 for a, b in zip(small, large, strict=True) if b > 1)
 
 

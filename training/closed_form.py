@@ -17,6 +17,8 @@ __all__ = ["composed", "fit_one_sided", "second_moment", "select", "start_thin"]
 
 RIDGE = 0.1  # pull of the refit towards the teacher's weights, in units of the inputs' mean variance
 RELAXED = 1.5  # of a one-sided fit's step, below 2
+FAST = torch.bfloat16  # of the products over positions; sums go on in float32, and the ridge outweighs the rounding
+CHUNK = 4096  # positions
 
 
 def second_moment(features: Iterable[Tensor]) -> Tensor:
@@ -65,6 +67,14 @@ def start_thin(
     student.tensors[f"{name.replace('conv', 'relu')}.metric.weight"] = metric
 
 
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """aᵀ b over positions, chunk by chunk, in float32."""
+    total = torch.zeros(a.shape[1], b.shape[1])
+    for x, y in zip(a.split(CHUNK), b.split(CHUNK), strict=True):
+        total += (x.T.to(FAST) @ y.to(FAST)).float()
+    return total
+
+
 @torch.no_grad()
 def fit_one_sided(
     patches: Tensor, wanted: Tensor, start: Tensor, rank: int, rounds: int
@@ -77,9 +87,10 @@ def fit_one_sided(
     ReLU, and solves a reduced-rank regression. A step of `RELAXED` times the way converges faster.
     """
     outputs, inputs = start.shape[:2]
-    count, size = patches.shape
+    size = patches.shape[1]
     mean = patches.mean(0)
-    moment = patches.T @ patches - count * torch.outer(mean, mean)
+    patches = (patches - mean).to(FAST)
+    moment = _product(patches, patches)
     ridge = RIDGE * float(moment.diagonal().mean())
     moment.diagonal().add_(ridge)
     factor = torch.linalg.cholesky(moment)
@@ -88,11 +99,10 @@ def fit_one_sided(
     target, history = wanted.clone(), []
     for turn in range(rounds + 1):
         level = target.mean(0)
-        solved = torch.cholesky_solve(patches.T @ target - count * torch.outer(mean, level) + prior, factor)
+        solved = torch.cholesky_solve(_product(patches, target - level) + prior, factor)
         directions = torch.linalg.eigh((solved.T @ (moment @ solved)).double()).eigenvectors[:, -rank:].float()
         down = directions.T @ solved.T
-        bias = level - directions @ (down @ mean)
-        answer = (patches @ down.T) @ directions.T + bias
+        answer = (patches @ down.T.to(FAST)).float() @ directions.T + level
         history.append(float((answer.relu() - wanted.relu()).square().sum() / energy))
         if turn == rounds:
             break
@@ -101,6 +111,6 @@ def fit_one_sided(
     layer = {
         "down.weight": down.reshape(rank, inputs, 3, 3).contiguous(),
         "up.weight": directions.reshape(outputs, rank, 1, 1).contiguous(),
-        "bias": bias,
+        "bias": level - directions @ (down @ mean),
     }
     return layer, history

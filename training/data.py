@@ -15,7 +15,7 @@ from vgg import CONVOLUTIONS, Teacher, centre
 __all__ = ["HELD_OUT_ART", "HELD_OUT_PHOTOS", "Cache", "Material", "cached"]
 
 HELD_OUT_PHOTOS, HELD_OUT_ART = 50, 8
-LONGEST = 512  # pixels; larger pictures are reduced, so that crops show whole things
+PHOTO_SIDES, ART_SIDES = (512, 320), (512, 288)  # longer sides at which every picture is seen: levels are small
 
 
 @dataclass
@@ -28,9 +28,12 @@ class Material:
 
     @classmethod
     def of(cls, photos: Path, art: Path) -> Material:
-        """Both folders without their held-out pictures."""
+        """Both folders without their held-out pictures, each picture in two sizes."""
         kept = split(listed(photos), HELD_OUT_PHOTOS)[0], split(listed(art), HELD_OUT_ART)[0]
-        return cls(*([read(path, LONGEST) for path in paths] for paths in kept))
+        sizes = PHOTO_SIDES, ART_SIDES
+        return cls(
+            *([read(path, side) for path in paths for side in sides] for paths, sides in zip(kept, sizes, strict=True))
+        )
 
     def batches(self, shares: tuple[int, int, int], side: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Endless batches 0…1 of so many crops of photographs, of paintings and of own transfers."""

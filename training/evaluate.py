@@ -1,6 +1,6 @@
 """Evaluate the embedded network against its teacher, on pictures kept out of the training, and write the tables.
 
-    python training/evaluate.py lite.safetensors vgg19.h5 --photos PHOTOS --art PAINTINGS --pairs pairs.txt --out card.md
+    python training/evaluate.py lite.safetensors vgg19.h5 --photos PHOTOS --art PAINTINGS --pairs pairs.txt --out C.md
 
 Each line of pairs.txt is `CONTENT STYLE`, two files beside it. Feature errors are |S − T|²/|T|² after the ReLU, summed
 over positions and pictures; Gram errors the same of Gram matrices, averaged over pictures. The judge is the teacher

@@ -16,8 +16,8 @@ from typing import Any
 import storage
 import torch
 from data import Material
-from regression import Plan
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from regression import Plan, Trainer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from stages import POLISH_WEIGHTS, Workshop, steps
 from student import SHAPE, Student
 from vgg import read_keras
@@ -40,59 +40,65 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
-    make(options.teacher, options.photos, options.art, options.work, options.out, options.seed, options.polish)
+    plan = Plan(options.polish, 8, 128, 0.001, POLISH_WEIGHTS, {"conv4_2": 1.0})
+    shop = Workshop(read_keras(options.teacher), Material.of(options.photos, options.art), Student({}), plan)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}")) as bar:
+        Run(shop, options.work / STATE, options.seed, bar).finish()
+    storage.save(shop.student.tensors, options.out, _metadata(options.teacher, options.seed, options.polish))
 
 
-def make(teacher: Path, photos: Path, art: Path, work: Path, out: Path, seed: int, polish: int) -> None:
-    """Take all steps that a checkpoint in `work` has not yet taken, then write the network to `out`."""
-    plan = Plan(polish, 8, 128, 0.001, POLISH_WEIGHTS, {"conv4_2": 1.0})
-    shop = Workshop(read_keras(teacher), Material.of(photos, art), Student({}), plan)
-    done, state = 0, _restored(work / STATE)
-    if state is not None:
-        if state["seed"] != seed:
-            raise SystemExit(f"{work / STATE} was made with --seed {state['seed']}; give that, or another --work")
-        done, shop.student.tensors, shop.material.own = state["done"], state["tensors"], state["own"]
-    todo = steps()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    ) as bar:
-        task = bar.add_task("steps", total=len(todo), completed=done, note="")
-        for index in range(done, len(todo)):
-            step = todo[index]
-            generator = torch.Generator().manual_seed(seed * 1000 + index)
-            trainer = shop.trainer() if step[0] == "polish" else None
-            if trainer is not None and state is not None and state["done"] == index and "trainer" in state:
-                trainer.restore(state["trainer"])
-                generator.manual_seed(seed * 1000 + 500 + trainer.step)
-            parts = 0
+class Run:
+    """All steps in order, each followed by a checkpoint; the polish leaves some on its way too."""
 
-            def tick(note: str, step: tuple[str, ...] = step, index: int = index) -> None:
-                nonlocal parts
-                parts += 1
-                bar.update(task, description=" ".join(step), note=note)
-                if trainer is not None and parts % SAVED_EVERY == 0:
-                    _save(work / STATE, seed, index, shop, trainer.state())
+    def __init__(self, shop: Workshop, path: Path, seed: int, bar: Progress) -> None:
+        self.shop, self.path, self.seed, self.bar = shop, path, seed, bar
+        self.todo = steps()
+        self.task = bar.add_task("", total=len(self.todo), note="")
+        self.done, self.parts = 0, 0
+        self.trainer: Trainer | None = None
 
-            shop.take(step, generator, trainer, tick)
-            shop.student.tensors = {key: tensor.detach() for key, tensor in shop.student.tensors.items()}
-            _save(work / STATE, seed, index + 1, shop, None)
-            bar.update(task, advance=1)
-    storage.save(shop.student.tensors, out, _metadata(teacher, seed, polish))
+    def finish(self) -> None:
+        """Take all steps that the checkpoint has not yet taken."""
+        state = _restored(self.path)
+        if state is not None:
+            if state["seed"] != self.seed:
+                raise SystemExit(f"{self.path} was made with --seed {state['seed']}; give that, or another --work")
+            self.done = state["done"]
+            self.shop.student.tensors, self.shop.material.own = state["tensors"], state["own"]
+        while self.done < len(self.todo):
+            step = self.todo[self.done]
+            self.bar.update(self.task, completed=self.done, description=" ".join(step))
+            generator = torch.Generator().manual_seed(1000 * self.seed + self.done)
+            self.trainer = self.shop.trainer() if step == ("polish",) else None
+            if self.trainer is not None and state is not None and "trainer" in state:
+                self.trainer.restore(state["trainer"])
+                generator.manual_seed(1000 * self.seed + 500 + self.trainer.step)  # not the same crops again
+            self.shop.take(step, generator, self.trainer, self._tick)
+            self.trainer, state = None, None
+            self.done += 1
+            self._save()
+        self.bar.update(self.task, completed=self.done, description="done", note="")
 
+    def _tick(self, note: str) -> None:
+        self.parts += 1
+        self.bar.update(self.task, note=note)
+        if self.trainer is not None and self.parts % SAVED_EVERY == 0:
+            self._save()
 
-def _save(path: Path, seed: int, done: int, shop: Workshop, trainer: dict[str, Any] | None) -> None:
-    """Write the checkpoint, whole or not at all."""
-    state: dict[str, Any] = {"seed": seed, "done": done, "own": shop.material.own}
-    state["tensors"] = {key: tensor.detach() for key, tensor in shop.student.tensors.items()}
-    if trainer is not None:
-        state["trainer"] = trainer
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+    def _save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        shop = self.shop
+        shop.student.tensors = {
+            key: tensor if self.trainer else tensor.detach() for key, tensor in shop.student.tensors.items()
+        }
+        state: dict[str, Any] = {"seed": self.seed, "done": self.done, "own": shop.material.own}
+        state["tensors"] = {key: tensor.detach() for key, tensor in shop.student.tensors.items()}
+        if self.trainer is not None:
+            state["trainer"] = self.trainer.state()
+        part = self.path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.path)
 
 
 def _restored(path: Path) -> dict[str, Any] | None:

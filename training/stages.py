@@ -30,8 +30,8 @@ LAST_OF = {"conv2_2": "conv3_4", "conv4_1": "conv5_4"}
 SIDES = {"conv2_2": 96, "conv4_1": 160}  # pixels of the crops that a cache is made of; own pictures may be smaller
 OWN_SIDE = 128
 CROPS = {"conv2_2": 800, "conv4_1": 800}  # natural ones in a cache, with half as many of own pictures
-POSITIONS = 44_000  # of a fit
-FIT_ROUNDS = 5
+POSITIONS = 33_000  # of a fit
+FIT_ROUNDS = 4
 ROUNDS = 2  # of transfers followed by a fit of everything
 TRANSFERS = 10  # in each round
 OWN_KEPT = 240  # own pictures, the newest
@@ -105,13 +105,9 @@ class Workshop:
             self.caches.clear()  # one at a time: a cache takes some gigabytes
             self.caches[first] = self._cached(first, generator, tick)
         parts = self.caches[first]
-        patches, wanted = (
-            torch.cat(each)
-            for each in zip(
-                *(sampled(self.student, part, first, name, POSITIONS // len(parts), generator) for part in parts),
-                strict=True,
-            )
-        )
+        count = POSITIONS // len(parts)
+        pairs = [sampled(self.student, part, first, name, count=count, generator=generator) for part in parts]
+        patches, wanted = (torch.cat(each) for each in zip(*pairs, strict=True))
         before = CONVOLUTIONS[CONVOLUTIONS.index(name) - 1]
         start = composed(self.weights[name][0], self.student.metric(before))
         rank = SHAPE[name][0]

@@ -54,8 +54,8 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
 
     `style` and `content` are luminances of any two sizes; the result has the style's. A style of one grey becomes μ_C.
 
-    >>> match_luminance(torch.tensor([0.0, 1.0]), torch.tensor([0.4, 0.6])).tolist()
-    [0.4000000059604645, 0.6000000238418579]
+    >>> match_luminance(torch.tensor([0.0, 1.0]), torch.tensor([0.25, 0.75])).tolist()
+    [0.25, 0.75]
     """
     spread = style.std(correction=0)
     ratio = content.std(correction=0) / spread if spread > 1e-6 else torch.zeros_like(spread)

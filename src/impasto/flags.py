@@ -133,5 +133,5 @@ def _shown(default: object) -> str:
     if isinstance(default, tuple):
         return " ".join(str(item) for item in default)
     if isinstance(default, bool):
-        return ""
+        return "on" if default else ""
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -194,7 +194,7 @@ def adam(
 
     On divergence: back to the best point with half the learning rate; raises DivergenceError after three times.
     """
-    best, highest = _Best(), 0.0
+    best, highest, unit = _Best(), 0.0, 0.0
     point = x.clamp(lower, upper).clone()
     optimizer = torch.optim.Adam([point], lr=learning_rate, betas=(0.9, 0.99))
     for number in range(evaluations):
@@ -204,7 +204,8 @@ def adam(
         if sound:
             if number < WARMUP:
                 highest = max(highest, abs(now.value))
-            point.grad = now.gradient
+            unit = unit or _unit(now.gradient)
+            point.grad = now.gradient * unit
             optimizer.step()
             point.clamp_(lower, upper)
         else:

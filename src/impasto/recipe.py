@@ -93,6 +93,9 @@ class Recipe(BaseModel):
         gt=0,
         le=10,
     )
+    style_trim: bool = _field(
+        True, "Picture", "Cut off the plain margin that scans of paintings carry; the style would paint it as a frame."
+    )
     color: Literal["style", "luminance", "match", "histogram", "swap"] = _field(
         "style",
         "Picture",
@@ -165,7 +168,7 @@ class Recipe(BaseModel):
 
     optimizer: Literal["lbfgs", "adam"] = _field("lbfgs", "Optimisation", "L-BFGS within the pixel bounds, or Adam.")
     iterations: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Several] = _field(
-        (80, 60, 40),
+        (100, 80, 60),
         "Optimisation",
         "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels.",
         min_length=1,

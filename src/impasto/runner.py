@@ -78,11 +78,11 @@ def _carry_out(job: Job, console: Console) -> Result:
     target = saving.check_target(job.output, overwrite=job.overwrite, inputs=job.inputs)
     preview = target.with_suffix(".preview.png") if job.preview_every else None
     if preview is not None:
-        _refuse(preview, job.inputs)
+        _keep(job.inputs, preview)
         saving.check_target(preview, overwrite=job.overwrite)
     trace = None
     if job.trace is not None:
-        _refuse(job.trace, [*job.inputs, target])
+        _keep([*job.inputs, target], job.trace)
         trace = Trace(job.trace, overwrite=job.overwrite)
     with Interrupts() as interrupts:
         transfer = _prepare(job, console)
@@ -90,44 +90,45 @@ def _carry_out(job: Job, console: Console) -> Result:
         console.notices([*transfer.notices, *transfer.weights.notices])
         if other_inputs(job.origin, transfer.inputs):
             console.notices(["the recipe was made with other pictures; the result will be another one"])
-        work = _Run(job, target, transfer, console, interrupts)
-        work.follow(trace, preview)
-        result = work.finish()
-    if preview is not None:
-        with suppress(OSError):
-            preview.unlink()
-    return result
+        work = _Run(job, target, preview, trace, transfer, console, interrupts)
+        work.follow()
+        return work.finish()
 
 
+@dataclass
 class _Run:
     """The steps of one job and what becomes of them."""
 
-    def __init__(self, job: Job, target: Path, transfer: Transfer, console: Console, interrupts: Interrupts) -> None:
-        self.job, self.target, self.transfer = job, target, transfer
-        self.console, self.interrupts = console, interrupts
-        self.last: Progress | None = None
-        self.stopped = False
-        self.failure: Exception | None = None
-        self.late: OutputError | None = None  # a trace or preview that could not be written: reported after the saving
+    job: Job
+    target: Path
+    preview: Path | None
+    trace: Trace | None
+    transfer: Transfer
+    console: Console
+    interrupts: Interrupts
+    last: Progress | None = None
+    stopped: bool = False
+    failure: Exception | None = None
+    late: OutputError | None = None  # a trace or preview that could not be written: reported after the saving
 
-    def follow(self, trace: Trace | None, preview: Path | None) -> None:
+    def follow(self) -> None:
         """Take all steps, until they end, fail or are interrupted."""
         job, transfer = self.job, self.transfer
         height, width = transfer.size
         levels, steps = len(transfer.sizes), sum(transfer.evaluations)
         opening = f"painting {job.output}: {width}×{height}, {levels} level{'s' * (levels > 1)}, {steps} steps"
         with ExitStack() as stack:
-            if trace is not None:
+            if self.trace is not None:
                 recipe = job.recipe.model_dump(mode="json")
-                trace.open({"impasto": __version__, "recipe": recipe, "inputs": transfer.inputs})
-                stack.callback(trace.close)
+                self.trace.open({"impasto": __version__, "recipe": recipe, "inputs": transfer.inputs})
+                stack.callback(self.trace.close)
             bar = stack.enter_context(self.console.bar(opening))
             try:
                 for count, progress in enumerate(transfer.steps(), start=1):
                     if self.last is None:
                         self.interrupts.patience(bar.stopping)
                     self.last = progress
-                    self._show(progress, count, bar, trace, preview)
+                    self._show(progress, count, bar)
                     if self.interrupts.asked:
                         self.stopped = True
                         return
@@ -152,15 +153,16 @@ class _Run:
             raise self.late
         return result
 
-    def _show(self, progress: Progress, count: int, bar: Bar, trace: Trace | None, preview: Path | None) -> None:
+    def _show(self, progress: Progress, count: int, bar: Bar) -> None:
         bar.show(progress)
         if self.late is not None:
             return
         try:
-            if trace is not None:
-                trace.add(progress)
-            if preview is not None and count % self.job.preview_every == 0:
-                saving.write(preview, progress.image(), metadata=self.transfer.result().metadata(), overwrite=True)
+            if self.trace is not None:
+                self.trace.add(progress)
+            if self.preview is not None and count % self.job.preview_every == 0:
+                made = {"impasto": __version__, "recipe": self.job.recipe.model_dump(mode="json")}
+                saving.write(self.preview, progress.image(), metadata=made, overwrite=True)
         except OutputError as error:
             self.late = error
             self.console.notices([f"{error}; the painting goes on without"])
@@ -197,6 +199,9 @@ class _Run:
                 elsewhere.parent.rmdir()
                 raise error from None
             raise OutputError(f"{error}; the picture is in {elsewhere} instead") from error
+        if self.preview is not None:
+            with suppress(OSError):
+                self.preview.unlink()
 
 
 def _prepare(job: Job, console: Console) -> Transfer:
@@ -211,9 +216,15 @@ def _prepare(job: Job, console: Console) -> Transfer:
     return Transfer(job.content, list(job.styles), job.recipe)
 
 
-def _refuse(extra: Path, pictures: Sequence[str | Path]) -> None:
+def _keep(pictures: Sequence[str | Path], extra: Path) -> None:
     """Make sure that a trace or preview does not take the place of a picture of the run, --overwrite or not."""
     for picture in pictures:
-        with suppress(OSError, ValueError):  # a file that is not there cannot be lost
-            if extra.absolute() == Path(picture).absolute() or extra.samefile(picture):
-                raise OutputError(f"{shown(extra)}: is a picture of this run, {shown(picture)}; choose another name")
+        if _same(extra, Path(picture)):
+            raise OutputError(f"{shown(extra)}: is a picture of this run, {shown(picture)}; choose another name")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.absolute() == other.absolute() or one.samefile(other)
+    except (OSError, ValueError):  # a file that is not there cannot be lost
+        return False

@@ -14,17 +14,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import color, images, losses, optimize, pyramid, saving
+from impasto import color, images, losses, margins, optimize, pyramid, saving
 from impasto._version import __version__
 from impasto.devices import choose_device, choose_precision
 from impasto.encoder import Encoder
 from impasto.errors import DivergenceError, OptionError
-from impasto.layers import resolve
+from impasto.layers import resolve, scale_of
 from impasto.objective import Objective, Setting
 from impasto.recipe import Recipe
 from impasto.weights import load
 
 __all__ = ["Progress", "Result", "Source", "Transfer", "steps", "stylize"]
+
+DEEPEST = scale_of("relu5_1")  # px: a side below this has no position left in block 5 without a border
 
 Source = str | PathLike[str] | Image.Image | np.ndarray | Tensor | images.Picture
 
@@ -46,7 +48,7 @@ class Result:
     notices: tuple[str, ...]
 
     def metadata(self) -> dict[str, Any]:
-        """What is stored inside a saved PNG or TIFF: recipe, versions, inputs, losses."""
+        """What is stored inside a saved PNG or TIFF: recipe, versions, inputs, losses. No times: same run, same bytes."""
         return {
             "impasto": __version__,
             "torch": torch.__version__,
@@ -54,7 +56,6 @@ class Result:
             "recipe": self.recipe.model_dump(mode="json"),
             "inputs": dict(self.inputs),
             "losses": dict(self.losses),
-            "seconds": round(self.seconds, 2),
         }
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
@@ -116,16 +117,22 @@ class Transfer:
 
         self.source = _read(content, "content")
         style_pictures = [_read(style, "style") for style in several]
+        paintings = [margins.trim(style.rgb) if recipe.style_trim else style.rgb for style in style_pictures]
         pictures = {"content": [self.source], "styles": style_pictures}
         self.size = images.fit(self.source.size, recipe.size)
         self.original = images.resize(self.source.rgb, self.size)
         longest = max(1, round(max(self.size) * recipe.style_scale))
-        scaled = [images.resize(style.rgb, images.fit(style.size, longest)) for style in style_pictures]
+        scaled = [images.resize(p, images.fit((p.shape[1], p.shape[2]), longest)) for p in paintings]
         self.content, self.styles = color.prepare(recipe.color, self.original, scaled)
         self.start = self._start(scaled, pictures)
 
         self.inputs = {role: [{"name": p.name, "sha256": p.sha256} for p in given] for role, given in pictures.items()}
         self.notices = tuple(notice for given in pictures.values() for picture in given for notice in picture.notices)
+        self.notices += tuple(
+            f"style {picture.name}: a plain margin at its edge is cut off (style_trim)"
+            for picture, painting in zip(style_pictures, paintings, strict=True)
+            if picture.rgb.shape != painting.shape
+        )
         self.weights = load(recipe.net)
         self.sizes = pyramid.sizes(*self.size, recipe.levels)
         self.evaluations = pyramid.evaluations(recipe.iterations, len(self.sizes))
@@ -205,7 +212,16 @@ class Transfer:
         it continued by a border (docs/how-it-works.md).
         """
         recipe, (height, width) = self.recipe, self.sizes[level]
-        bare = level > 0 and level == len(self.sizes) - 1
+        content = images.resize(self.content, (height, width)).expand(3, height, width).to(self.device)
+        share = max(height, width) / max(self.size)
+        styles = [
+            images.resize(
+                style, images.fit((style.shape[1], style.shape[2]), max(1, round(max(style.shape[1:]) * share)))
+            )
+            for style in self.styles
+        ]
+        thin = min(min(picture.shape[1:]) for picture in (content, *styles)) < DEEPEST
+        bare = level > 0 and level == len(self.sizes) - 1 and not thin
         encoder = Encoder(
             self.weights,
             pooling=recipe.pooling,
@@ -213,16 +229,11 @@ class Transfer:
             device=self.device,
             dtype=choose_precision(recipe.precision, self.device),
         )
-        content = images.resize(self.content, (height, width)).expand(3, height, width).to(self.device)
-        share = max(height, width) / max(self.size)
         with torch.no_grad():
             features = encoder(content, resolve(recipe.content_layer))
             grams = []
-            for style in self.styles:
-                small = images.resize(
-                    style, images.fit((style.shape[1], style.shape[2]), max(1, round(max(style.shape[1:]) * share)))
-                )
-                maps = encoder(small.to(self.device), resolve(recipe.style_layer))
+            for style in styles:
+                maps = encoder(style.to(self.device), resolve(recipe.style_layer))
                 grams.append({name: losses.mean_gram(F) for name, F in maps.items()})
         return Objective(
             encoder,
