@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Shown", "run", "sheet"]
 
 PHOTO, PAINTING, RESULT, SHEET = "photo.png", "painting.png", "result.png", "sheet.png"
-PHOTO_CREDIT = "Chelsea the cat, by Stéfan van der Walt (CC0)"
 MARK = {"demo": "impasto demo"}  # inside the files that are not results, so that a second run knows its own
 
 GROUND, INK = (236, 234, 230), (96, 94, 90)  # a warm light grey and a darker one
@@ -96,7 +95,7 @@ def _pictures() -> tuple[Picture, Picture]:
 
     painting = resources.files("impasto") / "data" / PAINTING
     with resources.as_file(painting) as path:
-        photo = data.chelsea()  # type: ignore[no-untyped-call]
+        photo = data.chelsea()  # type: ignore[no-untyped-call]  # the cat Chelsea, by Stéfan van der Walt, CC0
         return images.read(photo, "photo"), images.read(path, "painting")
 
 

@@ -48,7 +48,7 @@ class Result:
     notices: tuple[str, ...]
 
     def metadata(self) -> dict[str, Any]:
-        """What is stored inside a saved PNG or TIFF: recipe, versions, inputs, losses. No times: same run, same bytes."""
+        """What a saved PNG or TIFF holds: recipe, versions, inputs, losses; no times, so that equal runs are equal bytes."""
         return {
             "impasto": __version__,
             "torch": torch.__version__,
@@ -214,12 +214,10 @@ class Transfer:
         recipe, (height, width) = self.recipe, self.sizes[level]
         content = images.resize(self.content, (height, width)).expand(3, height, width).to(self.device)
         share = max(height, width) / max(self.size)
-        styles = [
-            images.resize(
-                style, images.fit((style.shape[1], style.shape[2]), max(1, round(max(style.shape[1:]) * share)))
-            )
-            for style in self.styles
-        ]
+        styles = []
+        for style in self.styles:
+            longer = max(1, round(max(style.shape[1:]) * share))
+            styles.append(images.resize(style, images.fit((style.shape[1], style.shape[2]), longer)))
         thin = min(min(picture.shape[1:]) for picture in (content, *styles)) < DEEPEST
         bare = level > 0 and level == len(self.sizes) - 1 and not thin
         encoder = Encoder(
