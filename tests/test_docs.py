@@ -102,7 +102,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 @each_page()
 def test_every_command_can_be_given_as_it_is_written(path: Path) -> None:
     for arguments in impasto_commands(text_of(path)):
-        if arguments in (["--help"], ["--version"]) or any(word.isupper() for word in arguments):
+        if arguments in (["--help"], ["--version"]) or any(word.isupper() or "…" in word for word in arguments):
             continue  # answered before the parser, or a pattern and no command
         parse(arguments)
 
@@ -173,6 +173,19 @@ def test_python_examples_use_what_there_is(path: Path) -> None:
     if "import torch" in text_of(path):
         for code in blocks(text_of(path), "python"):
             exec(compile(code, path.name, "exec"), {})
+
+
+def test_the_defaults_explained_are_the_defaults() -> None:
+    bold = re.findall(r"^\*\*(`--.+?)\*\*", text_of(DOCS / "defaults.md"), re.MULTILINE)
+    codes = [code.split() for heading in bold for code in INLINE.findall(heading)]
+    for flag, *values in codes:
+        name = flag[2:].replace("-", "_")
+        assert name in Recipe.model_fields, flag
+        if values:
+            default = getattr(Recipe(), name)
+            shown = default if isinstance(default, tuple) else [default]
+            assert values == [f"{v:g}" if isinstance(v, float) else str(v) for v in shown], flag
+    assert len(codes) > 10
 
 
 def test_exit_statuses_are_those_of_the_errors() -> None:

@@ -61,6 +61,7 @@ def test_a_framed_style_paints_like_the_same_style_without_its_frame() -> None:
     framed, bare = with_margin(4, 4, 4, 4), with_margin(4, 4, 4, 4)[:, 5:-5, 5:-5]
     content = Image.new("RGB", (32, 24), (90, 120, 150))
     pictures = [
-        impasto.stylize(content, style, size=32, iterations=2, levels=1, style_scale=2).image for style in (framed, bare)
+        impasto.stylize(content, style, size=32, iterations=2, levels=1, style_scale=2).image
+        for style in (framed, bare)
     ]
     assert torch.equal(*pictures)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import DivergenceError
-from impasto.optimize import Evaluation, Step, adam, lbfgs, smoothing
+from impasto.optimize import Evaluation, Step, _Curvature, adam, lbfgs, smoothing
 
 Function = Callable[[Tensor], Tensor]
 METHODS = pytest.mark.parametrize("method", [lbfgs, adam])
@@ -234,3 +234,16 @@ def test_preconditioned_lbfgs_reaches_the_same_minimum() -> None:
     function = Counted(bowl(center, torch.ones(())))
     steps = check_steps(lbfgs(function, torch.full((1, 6, 5), 0.5), 80, precondition=smoothing(6, 5)), function, 80)
     assert torch.allclose(steps[-1].best, center.clamp(0, 1), atol=1e-3)
+
+
+def test_the_memory_obeys_the_last_secant_and_forgets_negative_curvature() -> None:
+    memory = _Curvature(5, smoothing(3, 4))
+    generator = torch.Generator().manual_seed(1)
+    moves = [torch.randn(1, 3, 4, generator=generator) for _ in range(3)]
+    changes = [s * torch.linspace(1, 3, 12).reshape(1, 3, 4) for s in moves]
+    for s, y in zip(moves, changes, strict=True):
+        memory.add(s, y)
+    assert torch.allclose(memory.direction(changes[-1]), -moves[-1], atol=1e-5)  # H y = s
+    memory.add(moves[0], -changes[0])
+    assert len(memory.pairs) == 3
+    assert torch.allclose(memory.direction(changes[-1]), -moves[-1], atol=1e-5)

@@ -145,9 +145,9 @@ def test_7_a_style_is_not_squashed(thin_path: str, monkeypatch: pytest.MonkeyPat
     shapes = []
 
     class Watched(Encoder):
-        def __call__(self, picture: Tensor, layers: Any) -> dict[str, Tensor]:
+        def check(self, layers: Any, picture: Tensor) -> frozenset[str]:
             shapes.append(tuple(picture.shape[1:]))
-            return super().__call__(picture, layers)
+            return super().check(layers, picture)
 
     monkeypatch.setattr(transfer, "Encoder", Watched)
     stylize(CONTENT, plain.picture(30, 60, 3), recipe(net=thin_path, iterations=1))

@@ -53,10 +53,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, set[str], Encode
     calls: list[tuple[Tensor, set[str], Encoder]] = []
 
     class Watched(Encoder):
-        def __call__(self, picture: Tensor, layers: Any) -> dict[str, Tensor]:
-            if not torch.is_grad_enabled():
+        def check(self, layers: Any, picture: Tensor) -> frozenset[str]:
+            if not picture.requires_grad:
                 calls.append((picture, set(layers), self))
-            return super().__call__(picture, layers)
+            return super().check(layers, picture)
 
     monkeypatch.setattr(transfer, "Encoder", Watched)
     return calls

@@ -70,7 +70,7 @@ def start_thin(
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """aᵀ b over positions, chunk by chunk, in float32."""
     total = torch.zeros(a.shape[1], b.shape[1])
-    for x, y in zip(a.split(CHUNK), b.split(CHUNK), strict=True):
+    for x, y in zip(torch.split(a, CHUNK), torch.split(b, CHUNK), strict=True):
         total += (x.T.to(FAST) @ y.to(FAST)).float()
     return total
 
@@ -92,8 +92,11 @@ def fit_one_sided(
     patches = (patches - mean).to(FAST)
     moment = _product(patches, patches)
     ridge = RIDGE * float(moment.diagonal().mean())
+    factor, failed = torch.linalg.cholesky_ex(moment + ridge * torch.eye(size))
+    while failed:  # too few positions for the precision of `FAST`
+        ridge *= 2
+        factor, failed = torch.linalg.cholesky_ex(moment + ridge * torch.eye(size))
     moment.diagonal().add_(ridge)
-    factor = torch.linalg.cholesky(moment)
     prior = ridge * start.reshape(outputs, size).T
     negative, energy = wanted < 0, wanted.relu().square().sum()
     target, history = wanted.clone(), []

@@ -16,7 +16,7 @@ from impasto.errors import OptionError, WeightsError
 from impasto.layers import CONVOLUTIONS, NAMES, nearest, scale_of
 from impasto.weights import Weights
 
-__all__ = ["Encoder", "reflected"]
+__all__ = ["Encoder", "deepest_block", "reflected"]
 
 
 _POOLINGS: dict[str, Callable[..., Tensor]] = {"max": max_pool2d, "average": avg_pool2d}
@@ -75,57 +75,92 @@ class Encoder:
         Raises WeightsError for a layer that the weights do not reach, OptionError for one that VGG-19 does not have and
         for a picture too small for it.
         """
-        wanted = set(layers)
+        wanted = self.check(layers, picture)
+        maps = self.prepare(picture)
+        found: dict[str, Tensor] = {}
+        for block in range(1, deepest_block(wanted) + 1):
+            taps, maps = self.block(block, maps if block == 1 else self.pool(maps), wanted)
+            for name, tap in taps.items():
+                rows, columns = self.window(name, picture)
+                found[name] = tap[0, :, rows, columns]
+        return found
+
+    def check(self, layers: Iterable[str], picture: Tensor) -> frozenset[str]:
+        """The layers as a set, after making sure that weights and picture reach them; raises as `__call__` does."""
+        wanted = frozenset(layers)
         if unknown := sorted(wanted.difference(NAMES)):
             raise OptionError(f"no layer {unknown[0]!r} in VGG-19; did you mean {nearest(unknown[0], NAMES)}?")
         height, width = picture.shape[-2:]
-        pixels = self._with_border(picture.expand(3, height, width))
-        maps = (pixels * self._scale - self._shift).to(self.dtype)[None].contiguous(memory_format=torch.channels_last)
-        found: dict[str, Tensor] = {}
-        block = "1"
-        for name in CONVOLUTIONS:
-            if len(found) == len(wanted):
-                break
-            if name[4] != block:
-                if min(maps.shape[-2:]) < 2:
-                    raise OptionError(
-                        f"a picture of {width}×{height} pixels is too small for {name}"
-                        f" with border {self.border}; use a border of 16"
-                    )
-                maps, block = self._pool(maps, 2), name[4]
+        deepest = deepest_block(wanted)
+        if (min(height, width) + 2 * self.border) >> (deepest - 1) < 1:
+            raise OptionError(
+                f"a picture of {width}×{height} pixels is too small for conv{deepest}_1"
+                f" with border {self.border}; use a border of 16"
+            )
+        for name in CONVOLUTIONS[: _place(wanted) + 1]:
+            if f"{name}.bias" not in self._kernels:
+                raise WeightsError(
+                    f"{self.name}: the weights end before {name}; choose earlier layers or a complete file"
+                )
+        return wanted
+
+    def prepare(self, picture: Tensor) -> Tensor:
+        """What the first block takes, 1×3×(H+2·border)×(W+2·border), of a picture 3×H×W or 1×H×W, RGB 0…1."""
+        height, width = picture.shape[-2:]
+        pixels = picture.expand(3, height, width)
+        if self.border:
+            rows = reflected(height, self.border, picture.device)
+            columns = reflected(width, self.border, picture.device)
+            pixels = pixels.index_select(-2, rows).index_select(-1, columns)
+        scaled = (pixels * self._scale - self._shift).to(self.dtype)
+        return scaled[None].contiguous(memory_format=torch.channels_last)
+
+    def block(self, number: int, maps: Tensor, wanted: frozenset[str]) -> tuple[dict[str, Tensor], Tensor]:
+        """The maps of `wanted` layers in one block, not cropped, and its last one, all 1×N×h×w, of the block's input.
+
+        Stops at the deepest layer wanted, if that is in this block.
+        """
+        taps: dict[str, Tensor] = {}
+        names = [name for name in CONVOLUTIONS[: _place(wanted) + 1] if name[4] == str(number)]
+        for name in names:
             maps = self._convolve(name, maps)
             if name in wanted:
-                found[name] = self._crop(maps, name, height, width)
+                taps[name] = maps
                 maps = torch.relu(maps)
             else:
                 maps = torch.relu_(maps)
             relu = name.replace("conv", "relu")
             if relu in wanted:
-                found[relu] = self._crop(maps, relu, height, width)
-        return found
+                taps[relu] = maps
+        return taps, maps
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """The step from one block to the next: half the size, a rest dropped."""
+        return self._pool(maps, 2)
+
+    def window(self, name: str, picture: Tensor) -> tuple[slice, slice]:
+        """Rows and columns of a layer's map that belong to the picture itself, not to its border."""
+        scale = scale_of(name)
+        start = self.border // scale
+        height, width = (max(1, side // scale) for side in picture.shape[-2:])
+        return slice(start, start + height), slice(start, start + width)
 
     def _convolve(self, name: str, maps: Tensor) -> Tensor:
         kernels = self._kernels
-        if f"{name}.bias" not in kernels:
-            raise WeightsError(f"{self.name}: the weights end before {name}; choose earlier layers or a complete file")
         if f"{name}.down.weight" in kernels:
             maps = conv2d(maps, kernels[f"{name}.down.weight"], padding=1)
             return conv2d(maps, kernels[f"{name}.up.weight"], kernels[f"{name}.bias"])
         return conv2d(maps, kernels[f"{name}.weight"], kernels[f"{name}.bias"], padding=1)
 
-    def _with_border(self, picture: Tensor) -> Tensor:
-        if not self.border:
-            return picture
-        height, width = picture.shape[-2:]
-        rows = reflected(height, self.border, picture.device)
-        columns = reflected(width, self.border, picture.device)
-        return picture.index_select(-2, rows).index_select(-1, columns)
 
-    def _crop(self, maps: Tensor, name: str, height: int, width: int) -> Tensor:
-        scale = scale_of(name)
-        start = self.border // scale
-        h, w = max(1, height // scale), max(1, width // scale)
-        return maps[0, :, start : start + h, start : start + w]
+def deepest_block(layers: Iterable[str]) -> int:
+    """Number of the last block that any of `layers` stands in, 1 if there are none."""
+    return max((int(name[4]) for name in layers), default=1)
+
+
+def _place(layers: Iterable[str]) -> int:
+    """Index in CONVOLUTIONS of the deepest of `layers`, −1 if there are none."""
+    return max((CONVOLUTIONS.index(name.replace("relu", "conv")) for name in layers), default=-1)
 
 
 def _layout(tensor: Tensor) -> torch.memory_format:

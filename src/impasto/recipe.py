@@ -163,7 +163,7 @@ class Recipe(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = _field(
         "auto",
         "Network",
-        "Arithmetic inside the network; losses are always float32. auto: bfloat16 where the device is fast at it.",
+        "Arithmetic inside the network; losses are float32. auto: bfloat16 where the device is fast at it.",
     )
 
     optimizer: Literal["lbfgs", "adam"] = _field("lbfgs", "Optimisation", "L-BFGS within the pixel bounds, or Adam.")

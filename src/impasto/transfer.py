@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import color, images, losses, margins, optimize, pyramid, saving
+from impasto import color, images, margins, optimize, pyramid, saving
 from impasto._version import __version__
 from impasto.devices import choose_device, choose_precision
 from impasto.encoder import Encoder
@@ -22,6 +22,7 @@ from impasto.errors import DivergenceError, OptionError
 from impasto.layers import resolve, scale_of
 from impasto.objective import Objective, Setting
 from impasto.recipe import Recipe
+from impasto.tiles import observe
 from impasto.weights import load
 
 __all__ = ["Progress", "Result", "Source", "Transfer", "steps", "stylize"]
@@ -48,7 +49,7 @@ class Result:
     notices: tuple[str, ...]
 
     def metadata(self) -> dict[str, Any]:
-        """What a saved PNG or TIFF holds: recipe, versions, inputs, losses; no times, so that equal runs are equal bytes."""
+        """What a saved PNG or TIFF holds: recipe, versions, inputs, losses; no times, so that runs can be compared."""
         return {
             "impasto": __version__,
             "torch": torch.__version__,
@@ -227,19 +228,16 @@ class Transfer:
             device=self.device,
             dtype=choose_precision(recipe.precision, self.device),
         )
-        with torch.no_grad():
-            features = encoder(content, resolve(recipe.content_layer))
-            grams = []
-            for style in styles:
-                maps = encoder(style.to(self.device), resolve(recipe.style_layer))
-                grams.append({name: losses.mean_gram(F) for name, F in maps.items()})
+        layers = resolve(recipe.style_layer)
+        features = observe(encoder, content, resolve(recipe.content_layer), ())[0]
+        grams = tuple(observe(encoder, style.to(self.device), (), layers)[1] for style in styles)
         return Objective(
             encoder,
             Setting(
                 recipe=recipe,
                 content=content,
-                content_features={name: F.float() for name, F in features.items()},
-                grams=tuple(grams),
+                content_features=features,
+                grams=grams,
                 blend=self.blend,
                 area=self.size[0] * self.size[1] / (height * width),
             ),
