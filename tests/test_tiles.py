@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,3 +90,22 @@ def test_observed_maps_and_grams_are_the_encoder_s(rows: int) -> None:
     for name, F in encoder(picture, layers).items():
         assert torch.allclose(maps[name], F, rtol=1e-4, atol=1e-4)
         assert torch.allclose(grams[name], losses.mean_gram(F), rtol=1e-4, atol=1e-4 * grams[name].max().item())
+
+
+@pytest.mark.parametrize("rows", [0, 4])
+def test_a_thin_layer_is_compared_in_the_channels_it_stands_for(rows: int) -> None:
+    """With the metric Q, loss and gradient are those of 1×1 maps Q F written out."""
+    Q = torch.randn(24, 4, generator=torch.Generator().manual_seed(5))
+    thin, content, style, x = plain.weights(), plain.picture(40, 56), plain.picture(33, 50, 1), plain.picture(40, 56, 9)
+    assert thin.tensors["conv1_1.weight"].shape[0] == 4
+    recipe = Recipe(style_layer="relu1_1", content_layer="relu1_1", units="paper", content_weight=0, style_weight=1)
+    encoder = Encoder(replace(thin, tensors={**thin.tensors, "relu1_1.metric.weight": Q}), border=0)
+    grams = observe(encoder, style, (), ["relu1_1"])[1]
+    found = Objective(encoder, Setting(recipe, content, {}, (grams,), (1.0,), 1.0), Plan(rows))(x)
+    leaf = x.requires_grad_()
+    F, A = (torch.einsum("ts,shw->thw", Q, Encoder(thin, border=0)(p, ["relu1_1"])["relu1_1"]) for p in (leaf, style))
+    loss = losses.style_loss(F, A)
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    assert grams["relu1_1"].shape == (24, 24)
+    assert found.value == pytest.approx(loss.item(), rel=1e-4)
+    assert (found.gradient - gradient).norm() <= 1e-4 * gradient.norm()

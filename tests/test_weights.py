@@ -473,3 +473,44 @@ def test_table_is_consistent() -> None:
         assert entry_.name == name
         assert entry_.preprocessing in (CAFFE, TORCHVISION)
         assert replace(entry_) == entry_
+
+
+def eight_bit(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Kernels as 8-bit integers, each beside a scale for every first dimension."""
+    stored = {}
+    for key, value in tensors.items():
+        if value.dim() == 4:
+            scale = value.abs().amax(dim=(1, 2, 3)).clamp_min(1e-12) / 127
+            stored[key] = (value / scale.view(-1, 1, 1, 1)).round().to(torch.int8)
+            stored[f"{key}.scale"] = scale
+        else:
+            stored[key] = value
+    return stored
+
+
+def own(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    save_file(tensors, path, {"input": "RGB 0..255 minus (123.68, 116.779, 103.939)"})
+    return path
+
+
+def test_eight_bit_kernels_are_multiplied_by_their_scales(tmp_path: Path) -> None:
+    tensors = {key: torch.from_numpy(value.copy()) for key, value in thin.network().items()}
+    found = load(own(tmp_path / "w.safetensors", eight_bit(tensors))).tensors
+    assert set(found) == set(tensors)
+    for key, value in tensors.items():
+        assert found[key].dtype == torch.float32
+        # half a step of 1/127 of each filter's largest weight
+        assert (found[key] - value).abs().max() <= value.abs().max() / 127 / 2 + 1e-7
+
+
+def test_scales_and_metrics_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    tensors = {key: torch.from_numpy(value.copy()) for key, value in thin.network().items()}
+    stored = eight_bit(tensors)
+    with pytest.raises(WeightsError, match=r"conv1_1\.weight\.scale"):
+        load(own(tmp_path / "a.safetensors", {**stored, "conv1_1.weight.scale": torch.ones(3)}))
+    with pytest.raises(WeightsError, match="no floating-point"):
+        load(own(tmp_path / "b.safetensors", {k: v for k, v in stored.items() if k != "conv2_1.weight.scale"}))
+    with pytest.raises(WeightsError, match="metric of conv1_1"):
+        load(own(tmp_path / "c.safetensors", {**tensors, "relu1_1.metric.weight": torch.ones(8, 3)}))
+    kept = load(own(tmp_path / "d.safetensors", {**tensors, "relu1_1.metric.weight": torch.ones(8, 4)})).tensors
+    assert torch.equal(kept["relu1_1.metric.weight"], torch.ones(8, 4))

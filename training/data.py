@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from pictures import Crops, listed, read, split
+from pictures import Crops, read
 from student import Student
 from torch import Tensor
 from vgg import CONVOLUTIONS, Teacher, centre
 
-__all__ = ["HELD_OUT_ART", "HELD_OUT_PHOTOS", "Cache", "Material", "cached"]
+__all__ = ["Cache", "Material", "cached"]
 
-HELD_OUT_PHOTOS, HELD_OUT_ART = 50, 8
 PHOTO_SIDES, ART_SIDES = (512, 320), (512, 288)  # longer sides at which every picture is seen: levels are small
 
 
@@ -27,13 +26,10 @@ class Material:
     own: list[Tensor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, photos: Path, art: Path) -> Material:
-        """Both folders without their held-out pictures, each picture in two sizes."""
-        kept = split(listed(photos), HELD_OUT_PHOTOS)[0], split(listed(art), HELD_OUT_ART)[0]
-        sizes = PHOTO_SIDES, ART_SIDES
-        return cls(
-            *([read(path, side) for path in paths for side in sides] for paths, sides in zip(kept, sizes, strict=True))
-        )
+    def of(cls, photos: list[Path], art: list[Path]) -> Material:
+        """Files of photographs and of paintings, each picture in two sizes."""
+        groups = (photos, PHOTO_SIDES), (art, ART_SIDES)
+        return cls(*([read(path, side) for path in paths for side in sides] for paths, sides in groups))
 
     def batches(self, shares: tuple[int, int, int], side: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Endless batches 0…1 of so many crops of photographs, of paintings and of own transfers."""

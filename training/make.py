@@ -16,12 +16,14 @@ from typing import Any
 import storage
 import torch
 from data import Material
+from pictures import listed, split
 from regression import Plan, Trainer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from stages import POLISH_WEIGHTS, Workshop, steps
 from student import SHAPE, Student
 from vgg import read_keras
 
+HELD_OUT_PHOTOS, HELD_OUT_ART = 50, 8  # beside those left out by name
 SAVED_EVERY = 100  # parts of a long step between checkpoints
 STATE = "state.pt"
 
@@ -34,14 +36,19 @@ def main() -> None:
     parser.add_argument("--art", type=Path, required=True, help="folder of paintings")
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--out", type=Path, required=True, help="the network to write (.safetensors)")
+    parser.add_argument(
+        "--leave-out", nargs="*", default=[], metavar="NAME", help="pictures, without ending, to keep out as well"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--polish", type=int, default=2000, help="gradient steps of all layers together")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
+    photos, unseen_photos = split(listed(options.photos), HELD_OUT_PHOTOS, options.leave_out)
+    art, unseen_art = split(listed(options.art), HELD_OUT_ART, options.leave_out)
     plan = Plan(options.polish, 8, 128, 0.001, POLISH_WEIGHTS, {"conv4_2": 1.0})
-    shop = Workshop(read_keras(options.teacher), Material.of(options.photos, options.art), Student({}), plan)
+    shop = Workshop(read_keras(options.teacher), Material.of(photos, art), Student({}), plan)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}")) as bar:
         Run(shop, options.work / STATE, options.seed, bar).finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,17 @@ def listed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
-def split(paths: Iterable[Path], held_out: int) -> tuple[list[Path], list[Path]]:
-    """Training and held-out pictures: the `held_out` ones whose names hash lowest, so the choice needs no list."""
-    ranked = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())
-    return sorted(ranked[held_out:]), sorted(ranked[:held_out])
+def split(paths: Iterable[Path], held_out: int, left_out: Collection[str] = ()) -> tuple[list[Path], list[Path]]:
+    """Training and held-out pictures.
+
+    Held out are those whose file name without its ending is in `left_out`, and beside them the `held_out` ones whose
+    names hash lowest, so that the choice needs no list.
+    """
+    named, others = [], []
+    for path in paths:
+        (named if path.stem in left_out else others).append(path)
+    ranked = sorted(others, key=lambda path: hashlib.sha256(path.name.encode()).digest())
+    return sorted(ranked[held_out:]), sorted(ranked[:held_out] + named)
 
 
 def read(path: Path, longest: int | None = None) -> Tensor:

@@ -19,6 +19,7 @@ from impasto.weights import Weights
 __all__ = ["Encoder", "deepest_block", "reflected"]
 
 
+METRIC = ".metric.weight"
 _POOLINGS: dict[str, Callable[..., Tensor]] = {"max": max_pool2d, "average": avg_pool2d}
 
 
@@ -61,6 +62,13 @@ class Encoder:
         self._kernels = {
             key: tensor.to(self.device, dtype).contiguous(memory_format=_layout(tensor))
             for key, tensor in weights.tensors.items()
+            if not key.endswith(METRIC)
+        }
+        # For a thin layer: the map Q from its channels to those of the layer it stands for (docs/lite.md).
+        self.metrics = {
+            key.removesuffix(METRIC): tensor.to(self.device)
+            for key, tensor in weights.tensors.items()
+            if key.endswith(METRIC)
         }
         prep = weights.preprocessing
         self._scale = (prep.scale / torch.tensor(prep.std, device=self.device)).view(3, 1, 1)

@@ -42,6 +42,8 @@ RECOGNISED = {  # beginnings of the sha256 of well-known files
 }
 # Positions of the convolutions in torchvision's list of layers, where ReLU and pooling count too.
 FEATURES = dict(zip((0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34), CONVOLUTIONS, strict=True))
+METRICS = tuple(f"{name.replace('conv', 'relu')}.metric.weight" for name in CONVOLUTIONS)  # of thin layers
+SCALE = ".scale"  # of a tensor kept in 8 bits
 PARTS = ("weight", "bias", "down.weight", "up.weight")
 FLOATS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 MAX_BYTES = 1 << 30  # of a file; VGG-19 with all its classifier has 575 MB
@@ -129,7 +131,26 @@ def _read_safetensors(path: Path, where: str, form: str | None, sha256: str) -> 
             part = file.get_slice(key)
             return Array(tuple(part.get_shape()), part.get_dtype() in FLOATS, lambda: file.get_tensor(key))
 
-        return _from_state(where, {key: array(key) for key in file.keys()}, form, sha256, metadata)  # noqa: SIM118
+        arrays = {key: array(key) for key in file.keys()}  # noqa: SIM118
+        return _from_state(where, _from_int8(where, arrays), form, sha256, metadata)
+
+
+def _from_int8(where: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    """Kernels that are stored as 8-bit integers beside `KEY.scale`, a factor for each of the first dimension."""
+    scales = {key.removesuffix(SCALE): array for key, array in arrays.items() if key.endswith(SCALE)}
+    rest = {key: array for key, array in arrays.items() if not key.endswith(SCALE)}
+    for key, scale in scales.items():
+        if key not in rest or scale.shape != rest[key].shape[:1]:
+            raise WeightsError(f"{where}: {shown(key)[:60]}{SCALE} does not fit its tensor; the file is damaged")
+        rest[key] = _scaled(rest[key], scale)
+    return rest
+
+
+def _scaled(whole: Array, scale: Array) -> Array:
+    def read() -> Tensor:
+        return whole.read().float() * scale.read().float().view(-1, *[1] * (len(whole.shape) - 1))
+
+    return Array(whole.shape, scale.floating, read)
 
 
 def _read_pytorch(path: Path, where: str, form: str | None, sha256: str) -> Found:
@@ -177,7 +198,7 @@ def _from_state(
 def _our_name(where: str, key: str) -> str | None:
     """Our name of a tensor, None for one that is no part of the convolutions (`classifier.0.weight`)."""
     head, _, rest = key.partition(".")
-    if head in CONVOLUTIONS and rest in PARTS:
+    if (head in CONVOLUTIONS and rest in PARTS) or key in METRICS:
         return key
     number, _, part = rest.partition(".")
     if head == "features":
@@ -279,7 +300,7 @@ def _collect(where: str, arrays: Mapping[str, Array], *, bgr: bool) -> dict[str,
 
 def _check_names(where: str, keys: Iterable[str]) -> None:
     """A file may end early, but what it has must begin at conv1_1 and have no gap."""
-    present = {key.partition(".")[0] for key in keys}
+    present = {key.partition(".")[0] for key in keys if key not in METRICS}
     for name in present.difference(CONVOLUTIONS):
         raise WeightsError(f"{where}: no VGG-19: it has {name}; use weights of plain VGG-19")
     for index, name in enumerate(CONVOLUTIONS[: len(present)]):
@@ -313,6 +334,13 @@ def _check_shapes(where: str, arrays: Mapping[str, Array]) -> None:
                     f"with 1 to {MAX_CHANNELS} channels; the file is damaged or no VGG-19"
                 )
         channels = width
+        metric = arrays.get(f"{name.replace('conv', 'relu')}.metric.weight")
+        if metric is not None and (
+            len(metric.shape) != 2 or metric.shape[1] != width or not 1 <= metric.shape[0] <= MAX_CHANNELS
+        ):
+            raise WeightsError(
+                f"{where}: the metric of {name} is {_times(metric.shape)}, expected N×{width}; the file is damaged"
+            )
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -44,12 +44,36 @@ class _Strip:
     bottom: int
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Tap:
+    """A layer's map 1×N×h×w in one strip, neighbours included.
+
+    `inside`: rows and columns of the map that are the strip's own part of the window. `rows`: their place in it.
+    """
+
+    whole: Tensor
+    inside: tuple[slice, slice]
+    rows: slice
+
+    def part(self) -> Tensor:
+        """The strip's own part of the window, N×r×w, without its gradient."""
+        return self.whole.detach()[0, :, self.inside[0], self.inside[1]]
+
+    def spread(self, gradient: Tensor) -> Tensor:
+        """The gradient by `whole` of a loss whose gradient by `part` is given."""
+        if gradient.shape == self.whole.shape[1:]:
+            return gradient[None]
+        spread = torch.zeros_like(self.whole)
+        spread[0, :, self.inside[0], self.inside[1]] = gradient
+        return spread
+
+
+@dataclass(frozen=True)
 class _Made:
-    """What a strip gave: its input, its part of each tapped layer (and its rows in the window), its pooled end."""
+    """What a strip gave: its input, its part of each tapped layer, and its pooled end."""
 
     start: Tensor
-    taps: dict[str, tuple[Tensor, slice]]
+    taps: dict[str, _Tap]
     end: Tensor | None
 
 
@@ -89,11 +113,11 @@ class Walk:
             for strip in self._strips(block):
                 made = self._make(block, strip, keep)
                 self._made[block].append((strip, made if keep else None))
-                for name, (F, rows) in made.taps.items():
+                for name, tap in made.taps.items():
                     if name in self.maps:
-                        visit(name, F.detach(), rows)
+                        visit(name, tap.part(), tap.rows)
                     if name in self.grams:
-                        matrix = _positions(F.detach())
+                        matrix = _positions(tap.part())
                         G = matrix.T @ matrix
                         G = G.to(torch.promote_types(G.dtype, torch.float32))
                         sums[name] = sums[name] + G if name in sums else G
@@ -103,7 +127,7 @@ class Walk:
                 self._inputs[block + 1] = torch.cat(ends, 2) if len(ends) > 1 else ends[0]
             if not grad:
                 del self._inputs[block]
-        return {name: G / self._count(name) for name, G in sums.items()}
+        return {name: self._through_metric(name, G / self._count(name)) for name, G in sums.items()}
 
     def backward(self, gram_gradients: Mapping[str, Tensor], map_gradient: MapLoss) -> Tensor:
         """Gradient by the prepared picture, after `forward` with `grad`.
@@ -111,7 +135,11 @@ class Walk:
         `gram_gradients`: of the loss by each mean Gram matrix. `map_gradient(layer, F, rows)`: by these rows.
         """
         after: Tensor | None = None
-        change = {name: ((g + g.T) / self._count(name)).to(self.encoder.dtype) for name, g in gram_gradients.items()}
+        change = {}
+        for name, g in gram_gradients.items():
+            Q = self.encoder.metrics.get(name)
+            own = g if Q is None else Q.T @ g @ Q
+            change[name] = ((own + own.T) / self._count(name)).to(self.encoder.dtype)
         for block in range(self.depth, 0, -1):
             strips = self._made.pop(block)
             before: Tensor | None = None
@@ -119,13 +147,14 @@ class Walk:
                 strip, made = strips.pop()
                 made = made or self._make(block, strip, True)
                 outputs, gradients = [], []
-                for name, (F, rows) in made.taps.items():
-                    if name in self.maps:
-                        outputs.append(F)
-                        gradients.append(map_gradient(name, F.detach(), rows))
+                for name, tap in made.taps.items():
+                    F = tap.part()
                     if name in self.grams:
-                        outputs.append(F)
-                        gradients.append(_maps(_positions(F.detach()) @ change[name], F))
+                        outputs.append(tap.whole)
+                        gradients.append(tap.spread(_maps(_positions(F) @ change[name], F)))
+                    if name in self.maps:
+                        outputs.append(tap.whole)
+                        gradients.append(tap.spread(map_gradient(name, F, tap.rows)))
                 if made.end is not None and after is not None and made.end.shape[2]:
                     outputs.append(made.end)
                     gradients.append(after[:, :, strip.first // 2 : strip.first // 2 + made.end.shape[2]])
@@ -154,8 +183,8 @@ class Walk:
                 rows, columns = self.encoder.window(name, self.picture)
                 first, end = max(strip.first, rows.start), min(strip.last, rows.stop)
                 if first < end:
-                    part = tap[0, :, first - strip.top : end - strip.top, columns]
-                    cut[name] = (part, slice(first - rows.start, end - rows.start))
+                    inside = (slice(first - strip.top, end - strip.top), columns)
+                    cut[name] = _Tap(tap, inside, slice(first - rows.start, end - rows.start))
             pooled = None
             if block < self.depth:
                 pooled = self.encoder.pool(last[:, :, strip.first - strip.top : strip.last - strip.top])
@@ -174,6 +203,11 @@ class Walk:
             yield _Strip(first, last, max(0, first - reach), min(height, last + reach))
             if last == height:
                 return
+
+    def _through_metric(self, name: str, G: Tensor) -> Tensor:
+        """A Gram matrix as the network would give it that a thin layer stands for: Q G Qᵀ."""
+        Q = self.encoder.metrics.get(name)
+        return G if Q is None else Q @ G @ Q.T
 
     def _count(self, name: str) -> int:
         """Positions of a layer's map, M."""
