@@ -13,7 +13,7 @@ from student import Student
 from torch import Tensor
 from vgg import Convolution
 
-__all__ = ["composed", "fit_one_sided", "second_moment", "select", "start_thin"]
+__all__ = ["FAST", "composed", "fit_one_sided", "second_moment", "select", "start_thin"]
 
 RIDGE = 0.1  # pull of the refit towards the teacher's weights, in units of the inputs' mean variance
 RELAXED = 1.5  # of a one-sided fit's step, below 2
@@ -81,15 +81,17 @@ def fit_one_sided(
 ) -> tuple[dict[str, Tensor], list[float]]:
     """The low-rank layer whose output *after the ReLU* is nearest the teacher's, and its error round by round.
 
-    `patches` P×9I of what enters, `wanted` P×O of the teacher's outputs before the ReLU, `start` the kernel towards
-    which the ridge pulls, O×I×3×3. Where the teacher is negative, any negative answer is right; each round therefore
-    takes the present answer as the target there (zero where it is positive), which majorises the error after the
-    ReLU, and solves a reduced-rank regression. A step of `RELAXED` times the way converges faster.
+    `patches` P×9I of what enters, in `FAST`, are centred in place; `wanted` P×O of the teacher's outputs before the
+    ReLU, `start` the kernel towards which the ridge pulls, O×I×3×3. Where the teacher is negative, any negative answer
+    is right; each round therefore takes the present answer as the target there (zero where it is positive), which
+    majorises the error after the ReLU, and solves a reduced-rank regression. A step of `RELAXED` times the way
+    converges faster.
     """
     outputs, inputs = start.shape[:2]
     size = patches.shape[1]
-    mean = patches.mean(0)
-    patches = (patches - mean).to(FAST)
+    mean = torch.stack([part.float().sum(0) for part in torch.split(patches, CHUNK)]).sum(0) / len(patches)
+    for part in torch.split(patches, CHUNK):
+        part.copy_(part.float() - mean)
     moment = _product(patches, patches)
     ridge = RIDGE * float(moment.diagonal().mean())
     factor, failed = torch.linalg.cholesky_ex(moment + ridge * torch.eye(size))

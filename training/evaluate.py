@@ -2,59 +2,43 @@
 
     python training/evaluate.py lite.safetensors vgg19.h5 --photos PHOTOS --art PAINTINGS --pairs pairs.txt --out C.md
 
-Each line of pairs.txt is `CONTENT STYLE`, two files beside it. Feature errors are |S − T|²/|T|² after the ReLU, summed
-over positions and pictures; Gram errors the same of Gram matrices, averaged over pictures. The judge is the teacher
-in float32, looking at the finished pictures in 8 bits.
+Each line of pairs.txt is `CONTENT STYLE`, two files beside it. The network's metadata tells which pictures of both
+folders it has not seen. Feature errors are |S − T|²/|T|² after the ReLU, summed over positions and pictures; Gram
+errors the same of Gram matrices, averaged over pictures. The judge is the teacher in float32, looking at the finished
+pictures in 8 bits. Times are the process's, so that others on the machine count less.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 import storage
 import torch
-from data import HELD_OUT_ART, HELD_OUT_PHOTOS
+from measure import errors, macs
 from onpolicy import transfers
-from pictures import listed, read, split
+from pictures import listed, read
 from PIL import Image
-from regression import distance, energy, grams, read_metric
 from rich.progress import track
 from student import Student
 from torch import Tensor
 from transfer import judge, losses, stylize, targets
-from vgg import CONVOLUTIONS, Teacher, centre, read_keras
+from vgg import CONVOLUTIONS, Teacher, read_keras
 
 LONGEST = 384  # pixels of the held-out pictures
-PICTURES = 16  # of each kind at most
-LEVELS = {128: 60, 256: 40, 384: 25}  # of the judged transfers: longer side, L-BFGS iterations
+PICTURES = 20  # of each kind at most
+TRANSFERS = 5  # each gives three pictures
+LEVELS = {96: 40, 192: 40, 320: 20}  # of the judged transfers: longer side, L-BFGS iterations
 BETA = 1000.0
 TIMED = (384, 512)  # height and width of the timed step
 
 
-@torch.no_grad()
-def errors(student: Student, teacher: Teacher, pictures: list[Tensor]) -> dict[str, tuple[float, float]]:
-    """Feature and Gram error by layer, over uint8 pictures."""
-    wrong = dict.fromkeys(CONVOLUTIONS, 0.0)
-    whole, off = dict(wrong), dict(wrong)
-    for picture in pictures:
-        x = centre(picture[None].float() / 255)
-        wanted, found = teacher.features(x), student.features(x)
-        for name in CONVOLUTIONS:
-            target = torch.relu(wanted[name]).float()
-            maps = read_metric(student, name, torch.relu(found[name]).float())
-            wrong[name] += float(distance(maps, target))
-            whole[name] += float(energy(target))
-            goal = grams(target)
-            off[name] += float((grams(maps) - goal).square().sum() / goal.square().sum()) / len(pictures)
-    return {name: (wrong[name] / whole[name], off[name]) for name in CONVOLUTIONS}
-
-
-def seconds(net: Student | Teacher, clock: Callable[[], float] = time.perf_counter, repeats: int = 3) -> float:
+def seconds(net: Student | Teacher, clock: Callable[[], float] = time.process_time, repeats: int = 3) -> float:
     """Shortest time of one gradient step at `TIMED`."""
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand(1, 3, *TIMED, generator=generator)
@@ -97,10 +81,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    tensors, _ = storage.load(options.network)
+    tensors, metadata = storage.load(options.network)
+    held_out = frozenset(json.loads(metadata["held_out"]))
     student, weights = Student(tensors), read_keras(options.teacher)
     teacher = Teacher(weights, torch.float32)
-    lines = [*error_table(student, teacher, options.photos, options.art), "", *time_table(student, teacher), ""]
+    shown = [unseen(folder, held_out) for folder in (options.photos, options.art)]
+    lines = [f"{macs(student)} multiplications a pixel to conv5_1, {options.network.stat().st_size} bytes", ""]
+    lines += [*error_table(student, teacher, shown), "", *time_table(student, teacher), ""]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join(lines))
     pairs = [line.split() for line in options.pairs.read_text().splitlines() if line.strip()]
@@ -109,13 +96,15 @@ def main() -> None:
     options.out.write_text("\n".join(lines) + "\n")
 
 
-def error_table(student: Student, teacher: Teacher, photos: Path, art: Path) -> list[str]:
+def unseen(folder: Path, held_out: Collection[str]) -> list[Tensor]:
+    """Some pictures of a folder that the network has not seen."""
+    paths = [path for path in listed(folder) if path.stem in held_out]
+    return [read(path, LONGEST) for path in paths[:PICTURES]]
+
+
+def error_table(student: Student, teacher: Teacher, shown: list[list[Tensor]]) -> list[str]:
     """Feature and Gram errors in percent on held-out photographs, paintings and the student's own transfers."""
-    shown = [
-        [read(path, LONGEST) for path in split(listed(folder), count)[1][:PICTURES]]
-        for folder, count in ((photos, HELD_OUT_PHOTOS), (art, HELD_OUT_ART))
-    ]
-    own = transfers(student, shown[0], shown[1], PICTURES // 3, torch.Generator().manual_seed(9))
+    own = transfers(student, shown[0], shown[1], TRANSFERS, torch.Generator().manual_seed(9))
     kinds = {"photographs": shown[0], "paintings": shown[1], "half-finished transfers": own}
     found = {kind: errors(student, teacher, pictures) for kind, pictures in track(kinds.items(), "errors")}
     lines = ["| layer | " + " | ".join(f"{kind}: features, Gram %" for kind in kinds) + " |", "|---" * 4 + "|"]

@@ -16,14 +16,16 @@ from typing import Any
 import storage
 import torch
 from data import Material
-from pictures import listed, split
+from measure import errors, macs
+from pictures import listed, read, split
 from regression import Plan, Trainer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from stages import POLISH_WEIGHTS, Workshop, steps
 from student import SHAPE, Student
-from vgg import read_keras
+from vgg import Teacher, read_keras
 
 HELD_OUT_PHOTOS, HELD_OUT_ART = 50, 8  # beside those left out by name
+MEASURED, MEASURED_SIDE = 12, 384  # held-out photographs whose errors the file tells, and their longer side
 SAVED_EVERY = 100  # parts of a long step between checkpoints
 STATE = "state.pt"
 
@@ -40,7 +42,7 @@ def main() -> None:
         "--leave-out", nargs="*", default=[], metavar="NAME", help="pictures, without ending, to keep out as well"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--polish", type=int, default=2000, help="gradient steps of all layers together")
+    parser.add_argument("--polish", type=int, default=0, help="gradient steps of all layers together")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -52,7 +54,10 @@ def main() -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}")) as bar:
         Run(shop, options.work / STATE, options.seed, bar).finish()
-    storage.save(shop.student.tensors, options.out, _metadata(options.teacher, options.seed, options.polish))
+    metadata = _metadata(shop, options)
+    metadata["held_out"] = json.dumps(sorted(path.stem for path in (*unseen_photos, *unseen_art)))
+    metadata["relative_relu_error"] = _errors(shop, unseen_photos)
+    storage.save(shop.student.tensors, options.out, metadata)
 
 
 class Run:
@@ -60,7 +65,7 @@ class Run:
 
     def __init__(self, shop: Workshop, path: Path, seed: int, bar: Progress) -> None:
         self.shop, self.path, self.seed, self.bar = shop, path, seed, bar
-        self.todo = steps()
+        self.todo = steps(polished=shop.polish.steps > 0)
         self.task = bar.add_task("", total=len(self.todo), note="")
         self.done, self.parts = 0, 0
         self.trainer: Trainer | None = None
@@ -112,16 +117,26 @@ def _restored(path: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True) if path.exists() else None
 
 
-def _metadata(teacher: Path, seed: int, polish: int) -> dict[str, str]:
+def _metadata(shop: Workshop, options: argparse.Namespace) -> dict[str, str]:
+    left_out = f" --leave-out {' '.join(options.leave_out)}" if options.leave_out else ""
     return {
         "network": "VGG-19, thin first layers, low rank behind them",
-        "made": f"training/make.py, seed {seed}, {polish} polishing steps",
+        "recipe": f"training/make.py --seed {options.seed} --polish {options.polish}{left_out}",
         "shape": json.dumps(SHAPE),
+        "macs_per_pixel": str(macs(shop.student)),
         "teacher": "VGG-19 of K. Simonyan and A. Zisserman (CC BY 4.0), Keras no-top layout",
-        "teacher_sha256": hashlib.sha256(teacher.read_bytes()).hexdigest(),
+        "teacher_sha256": hashlib.sha256(options.teacher.read_bytes()).hexdigest(),
         "licence": "CC BY 4.0",
         "input": "RGB 0..255 minus (123.68, 116.779, 103.939)",
     }
+
+
+def _errors(shop: Workshop, photos: list[Path]) -> str:
+    """Relative squared error after each ReLU, on some held-out photographs, of the network as it is stored."""
+    stored = Student(storage.unpacked(storage.packed(shop.student.tensors)))
+    pictures = [read(path, MEASURED_SIDE) for path in photos[:MEASURED]]
+    found = errors(stored, Teacher(shop.weights, torch.float32), pictures)
+    return json.dumps({name.replace("conv", "relu"): round(feature, 4) for name, (feature, _) in found.items()})
 
 
 if __name__ == "__main__":

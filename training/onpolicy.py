@@ -12,8 +12,8 @@ from transfer import resized, stylize
 
 __all__ = ["transfers"]
 
-LEVELS = {72: 16, 128: 16, 192: 24}  # longer side: L-BFGS iterations
-KEPT = (4, 10, 24)  # iterations of the last level whose pictures are kept
+LEVELS = {80: 20, 144: 20, 208: 24}  # longer side: L-BFGS iterations
+KEPT = (3, 9, 24)  # iterations of the last level whose pictures are kept
 BETAS = (30.0, 3000.0)  # style weights are drawn between, evenly in the logarithm
 NOISE_SHARE = 0.3  # of transfers that start from noise, the others from the content
 

@@ -27,11 +27,10 @@ def split(paths: Iterable[Path], held_out: int, left_out: Collection[str] = ()) 
     Held out are those whose file name without its ending is in `left_out`, and beside them the `held_out` ones whose
     names hash lowest, so that the choice needs no list.
     """
-    named, others = [], []
-    for path in paths:
-        (named if path.stem in left_out else others).append(path)
-    ranked = sorted(others, key=lambda path: hashlib.sha256(path.name.encode()).digest())
-    return sorted(ranked[held_out:]), sorted(ranked[:held_out] + named)
+    ranked = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())
+    named = [path for path in ranked if path.stem in left_out]
+    others = [path for path in ranked if path.stem not in left_out]
+    return sorted(others[held_out:]), sorted(others[:held_out] + named)
 
 
 def read(path: Path, longest: int | None = None) -> Tensor:

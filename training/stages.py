@@ -2,8 +2,9 @@
 
 1. thin      channels selected for conv1_1, conv1_2 and conv2_1, then trained a little by gradient;
 2. fit       conv2_2 … conv5_1 one by one in closed form, on natural pictures;
-3. transfers the student's own half-finished transfers join the pictures, and `fit` runs again, `ROUNDS` times;
-4. polish    all layers together by gradient, on natural and own pictures;
+3. transfers the student's own half-finished transfers join the pictures, and `fit` runs again, `ROUNDS` times, the
+             last time on much more data;
+4. polish    where it is asked for: all layers together by gradient, on natural and own pictures;
 5. tail      conv5_2 … conv5_4 in closed form.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from closed_form import composed, fit_one_sided, second_moment, start_thin
+from closed_form import FAST, composed, fit_one_sided, second_moment, start_thin
 from data import Cache, Material, cached
 from onpolicy import transfers
 from regression import Plan, Trainer
@@ -27,13 +28,14 @@ __all__ = ["Workshop", "steps"]
 THIN = CONVOLUTIONS[:3]
 FIRST_OF = {"2": "conv2_2", "3": "conv2_2", "4": "conv4_1", "5": "conv4_1"}  # block: where its cache begins
 LAST_OF = {"conv2_2": "conv3_4", "conv4_1": "conv5_4"}
-SIDES = {"conv2_2": 96, "conv4_1": 160}  # pixels of the crops that a cache is made of; own pictures may be smaller
-OWN_SIDE = 128
-CROPS = {"conv2_2": 800, "conv4_1": 800}  # natural ones in a cache, with half as many of own pictures
-POSITIONS = 40_000  # of a fit
+SIDES = {"conv2_2": 96, "conv4_1": 176}  # pixels of the crops that a cache is made of
+OWN_SIDE = 128  # at most of crops from own pictures, which are smaller
+EFFORTS = {"quick": (320, 40_000), "full": (800, 130_000)}  # natural crops in a cache, and positions of a fit
+OWN_CROPS = 0.5  # own crops for each natural one
+OWN_SHARE = 0.4  # of the positions
 FIT_ROUNDS = 5
 ROUNDS = 2  # of transfers followed by a fit of everything
-TRANSFERS = 10  # in each round
+TRANSFERS = 20  # in each round
 OWN_KEPT = 240  # own pictures, the newest
 
 THIN_PLAN = Plan(400, 8, 96, 0.02, {"conv1_1": 1.0, "conv1_2": 0.5, "conv2_1": 1.0})
@@ -47,11 +49,15 @@ POLISH_BATCH = (4, 1, 3)  # crops of photographs, paintings and own pictures
 Tick = Callable[[str], None]  # a part of a step is done; the text says how it stands
 
 
-def steps() -> list[tuple[str, ...]]:
+def steps(polished: bool) -> list[tuple[str, ...]]:
     """Every step as its kind and arguments, in the order they are taken."""
-    fits = [("fit", name) for name in CONVOLUTIONS[3:13]]
-    again = [step for _ in range(ROUNDS) for step in [("transfers",), *fits]]
-    return [("thin",), *fits, *again, ("transfers",), ("polish",), *(("fit", name) for name in CONVOLUTIONS[13:])]
+    found: list[tuple[str, ...]] = [("thin",)]
+    for turn in range(ROUNDS + 1):
+        effort = "full" if turn == ROUNDS else "quick"
+        found += [("transfers",)] if turn else []
+        found += [("fit", name, effort) for name in CONVOLUTIONS[3:13]]
+    found += [("transfers",), ("polish",)] if polished else []
+    return found + [("fit", name, "full") for name in CONVOLUTIONS[13:]]
 
 
 @dataclass
@@ -71,7 +77,7 @@ class Workshop:
         """Do one step; `trainer` is the polish's own, as a checkpoint restored it."""
         kind = step[0]
         if kind == "fit":
-            self._fit(step[1], generator, tick)
+            self._fit(step[1], EFFORTS[step[2]], generator, tick)
             return
         self.caches.clear()
         if kind == "thin":
@@ -99,15 +105,20 @@ class Workshop:
             loss, _ = trainer.advance(next(batches))
             tick(f"loss {loss:.4f}")
 
-    def _fit(self, name: str, generator: torch.Generator, tick: Tick) -> None:
+    def _fit(self, name: str, effort: tuple[int, int], generator: torch.Generator, tick: Tick) -> None:
+        crops, positions = effort
         first = FIRST_OF[name[4]]
         if first not in self.caches:
             self.caches.clear()  # one at a time: a cache takes some gigabytes
-            self.caches[first] = self._cached(first, generator, tick)
+            self.caches[first] = self._cached(first, crops, generator, tick)
         parts = self.caches[first]
-        count = POSITIONS // len(parts)
-        pairs = [sampled(self.student, part, first, name, count=count, generator=generator) for part in parts]
+        shares = (1 - OWN_SHARE, OWN_SHARE) if len(parts) == 2 else (1,)
+        pairs = [
+            sampled(self.student, part, first, name, count=round(share * positions), generator=generator)
+            for part, share in zip(parts, shares, strict=True)
+        ]
         patches, wanted = (torch.cat(each) for each in zip(*pairs, strict=True))
+        pairs.clear()  # gigabytes
         before = CONVOLUTIONS[CONVOLUTIONS.index(name) - 1]
         start = composed(self.weights[name][0], self.student.metric(before))
         rank = SHAPE[name][0]
@@ -117,16 +128,17 @@ class Workshop:
         self.student.tensors.update({f"{name}.{key}": tensor for key, tensor in layer.items()})
         tick(f"{name}: {100 * history[-1]:.2f} % off after the ReLU")
 
-    def _cached(self, first: str, generator: torch.Generator, tick: Tick) -> list[Cache]:
+    def _cached(self, first: str, crops: int, generator: torch.Generator, tick: Tick) -> list[Cache]:
         def told(batches: Iterator[Tensor], count: int) -> Iterator[Tensor]:
             for batch in itertools.islice(batches, count // 8):
                 yield batch
                 tick(f"features from {first}")
 
-        natural = told(self.material.batches((6, 2, 0), SIDES[first], generator), CROPS[first])
+        natural = told(self.material.batches((6, 2, 0), SIDES[first], generator), crops)
         parts = [cached(self.student, self.teacher, first, LAST_OF[first], natural)]
         if self.material.own:
-            own = told(self.material.batches((0, 0, 8), min(SIDES[first], OWN_SIDE), generator), CROPS[first] // 2)
+            side = min(SIDES[first], OWN_SIDE)
+            own = told(self.material.batches((0, 0, 8), side, generator), round(OWN_CROPS * crops))
             parts.append(cached(self.student, self.teacher, first, LAST_OF[first], own))
         return parts
 
@@ -147,7 +159,7 @@ class Workshop:
 def sampled(
     student: Student, cache: Cache, first: str, name: str, *, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """About `count` random positions of a layer: what enters it, P×9I, and the teacher's answers, P×O."""
+    """About `count` random positions of a layer: what enters it, P×9I in `FAST`, and the teacher's answers, P×O."""
     frozen, patches, wanted = student.frozen(), [], []
     before = CONVOLUTIONS[CONVOLUTIONS.index(name) - 1]
     each = count // len(cache.entering) + 1
@@ -159,7 +171,7 @@ def sampled(
         picture = torch.arange(len(maps)).repeat_interleave(each)
         row = torch.randint(height, (number,), generator=generator)
         column = torch.randint(width, (number,), generator=generator)
-        windows = torch.nn.functional.pad(maps.float(), (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
+        windows = torch.nn.functional.pad(maps.to(FAST), (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
         patches.append(windows[picture, :, row, column].flatten(1))
         wanted.append(cache.targets[name][start : start + 16][picture, :, row, column].float())
     return torch.cat(patches), torch.cat(wanted)

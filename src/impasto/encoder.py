@@ -7,6 +7,7 @@ weights'. Pictures come in as RGB 0…1; the network's own scale and mean are ap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,6 +37,14 @@ def reflected(length: int, border: int, device: torch.device | None = None) -> T
     period = max(1, 2 * (length - 1))
     index = torch.arange(-border, length + border, device=device) % period
     return torch.minimum(index, period - index)
+
+
+class Channels(NamedTuple):
+    """Of a block: channels of its input, of all maps it makes (each counted once), and of the widest."""
+
+    start: int
+    made: int
+    widest: int
 
 
 class Encoder:
@@ -152,6 +161,23 @@ class Encoder:
         start = self.border // scale
         height, width = (max(1, side // scale) for side in picture.shape[-2:])
         return slice(start, start + height), slice(start, start + width)
+
+    def width(self, name: str) -> int:
+        """Filters of a layer, N."""
+        return self._kernels[f"{name.replace('relu', 'conv')}.bias"].shape[0]
+
+    def channels(self, block: int) -> Channels:
+        """How wide the maps of a block are, for an estimate of memory."""
+        names = [name for name in CONVOLUTIONS if name[4] == str(block) and f"{name}.bias" in self._kernels]
+        ranks = [self._kernels[key].shape[0] for name in names if (key := f"{name}.down.weight") in self._kernels]
+        widths = [self.width(name) for name in names]
+        before = CONVOLUTIONS.index(names[0]) - 1
+        return Channels(3 if before < 0 else self.width(CONVOLUTIONS[before]), sum(widths + ranks), max(widths))
+
+    @property
+    def bytes(self) -> int:
+        """Of the kernels."""
+        return sum(kernel.nbytes for kernel in self._kernels.values())
 
     def _convolve(self, name: str, maps: Tensor) -> Tensor:
         kernels = self._kernels

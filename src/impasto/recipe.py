@@ -166,6 +166,17 @@ class Recipe(BaseModel):
         "Arithmetic inside the network; losses are float32. auto: bfloat16 where the device is fast at it.",
     )
 
+    max_memory: float = _field(
+        0.0,
+        "Network",
+        "GiB that the run may take; 0: most of what is free. Changes speed, not the picture.",
+        ge=0,
+        le=65_536,
+    )
+    tile: int = _field(
+        0, "Network", "Rows of the strips a large picture is worked in; 0 chooses.", ge=0, le=65_536, multiple_of=2
+    )
+
     optimizer: Literal["lbfgs", "adam"] = _field("lbfgs", "Optimisation", "L-BFGS within the pixel bounds, or Adam.")
     iterations: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Several] = _field(
         (100, 80, 60),

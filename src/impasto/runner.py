@@ -116,7 +116,11 @@ class _Run:
         job, transfer = self.job, self.transfer
         height, width = transfer.size
         levels, steps = len(transfer.sizes), sum(transfer.evaluations)
-        opening = f"painting {job.output}: {width}×{height}, {levels} level{'s' * (levels > 1)}, {steps} steps"
+        opening = (
+            f"painting {job.output}: {width}×{height}, {levels} level{'s' * (levels > 1)}, {steps} steps,"
+            f" about {max(need.bytes for need in transfer.needs) / 2**30:.1f} GiB"
+            f" and {duration(transfer.expected_seconds())}"
+        )
         with ExitStack() as stack:
             if self.trace is not None:
                 recipe = job.recipe.model_dump(mode="json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import color, images, margins, optimize, pyramid, saving
+from impasto import color, images, margins, memory, optimize, pyramid, saving
 from impasto._version import __version__
 from impasto.devices import choose_device, choose_precision
 from impasto.encoder import Encoder
-from impasto.errors import DivergenceError, OptionError
+from impasto.errors import DivergenceError, MemoryShortError, OptionError
 from impasto.layers import resolve, scale_of
 from impasto.objective import Objective, Setting
 from impasto.recipe import Recipe
-from impasto.tiles import observe
+from impasto.tiles import Plan, observe
 from impasto.weights import load
 
 __all__ = ["Progress", "Result", "Source", "Transfer", "steps", "stylize"]
 
 DEEPEST = scale_of("relu5_1")  # px: a side below this has no position left in block 5 without a border
+PACE = 256  # px: a picture large enough to foretell the pace of any other
 
 Source = str | PathLike[str] | Image.Image | np.ndarray | Tensor | images.Picture
 
@@ -115,6 +116,7 @@ class Transfer:
         blend = recipe.blend or (1.0,) * len(several)
         self.blend = tuple(weight / sum(blend) for weight in blend)
         self.device = choose_device(recipe.device)
+        self.limit = recipe.max_memory * memory.GIB or memory.available(self.device)
 
         self.source = _read(content, "content")
         style_pictures = [_read(style, "style") for style in several]
@@ -137,6 +139,7 @@ class Transfer:
         self.weights = load(recipe.net)
         self.sizes = pyramid.sizes(*self.size, recipe.levels)
         self.evaluations = pyramid.evaluations(recipe.iterations, len(self.sizes))
+        self.needs = self._plan()
         self._best = images.resize(self.start, self.sizes[0])
         self._losses: Mapping[str, float] = {}
         self._seconds = 0.0
@@ -150,7 +153,8 @@ class Transfer:
         work = [count * height * width for count, (height, width) in zip(self.evaluations, self.sizes, strict=True)]
         done = 0
         for number, size in enumerate(self.sizes):
-            objective = self._objective(number)
+            bare = 0 < number == len(self.sizes) - 1
+            objective = self._objective(size, bare, self.needs[number].plan)
             start = _resample(self._best, size).to(self.device)
             try:
                 for step in self._optimize(objective, start, self.evaluations[number]):
@@ -206,13 +210,25 @@ class Transfer:
             start = images.resize(pictures["init"][0].rgb, self.size)
         return color.luminance(start) if self.content.shape[0] == 1 else start
 
-    def _objective(self, level: int) -> Objective:
+    def expected_seconds(self) -> float:
+        """How long `steps` will take, by the pace of one evaluation on a small version of the picture."""
+        size = images.fit(self.size, min(PACE, max(self.size)))
+        plan = self.needs[-1].plan
+        objective = self._objective(size, bare=False, plan=replace(plan, rows=min(plan.rows, size[0] // 4 * 2)))
+        start = images.resize(self.start, size).to(self.device)
+        objective(start)
+        begun = time.perf_counter()
+        objective(start)
+        pace = (time.perf_counter() - begun) / (size[0] * size[1])
+        return pace * sum(count * h * w for count, (h, w) in zip(self.evaluations, self.sizes, strict=True))
+
+    def _objective(self, size: tuple[int, int], bare: bool, plan: Plan) -> Objective:
         """The targets of a level.
 
         The last of several works on the bare picture, as the equations do; the others, where the picture is made, see
         it continued by a border (docs/how-it-works.md).
         """
-        recipe, (height, width) = self.recipe, self.sizes[level]
+        recipe, (height, width) = self.recipe, size
         content = images.resize(self.content, (height, width)).expand(3, height, width).to(self.device)
         share = max(height, width) / max(self.size)
         styles = []
@@ -220,17 +236,10 @@ class Transfer:
             longer = max(1, round(max(style.shape[1:]) * share))
             styles.append(images.resize(style, images.fit((style.shape[1], style.shape[2]), longer)))
         thin = min(min(picture.shape[1:]) for picture in (content, *styles)) < DEEPEST
-        bare = level > 0 and level == len(self.sizes) - 1 and not thin
-        encoder = Encoder(
-            self.weights,
-            pooling=recipe.pooling,
-            border=0 if bare else recipe.border,
-            device=self.device,
-            dtype=choose_precision(recipe.precision, self.device),
-        )
+        encoder = self._encoder(0 if bare and not thin else recipe.border)
         layers = resolve(recipe.style_layer)
-        features = observe(encoder, content, resolve(recipe.content_layer), ())[0]
-        grams = tuple(observe(encoder, style.to(self.device), (), layers)[1] for style in styles)
+        features = observe(encoder, content, resolve(recipe.content_layer), (), plan)[0]
+        grams = tuple(observe(encoder, style.to(self.device), (), layers, plan)[1] for style in styles)
         return Objective(
             encoder,
             Setting(
@@ -241,13 +250,42 @@ class Transfer:
                 blend=self.blend,
                 area=self.size[0] * self.size[1] / (height * width),
             ),
+            plan,
+        )
+
+    def _encoder(self, border: int) -> Encoder:
+        return Encoder(
+            self.weights,
+            pooling=self.recipe.pooling,
+            border=border,
+            device=self.device,
+            dtype=choose_precision(self.recipe.precision, self.device),
+        )
+
+    def _plan(self) -> list[memory.Need]:
+        """How each level is walked; raises MemoryShortError, saying what would fit, for a size that cannot."""
+        encoder, maps = self._encoder(self.recipe.border), resolve(self.recipe.content_layer)
+        layers = {**maps, **resolve(self.recipe.style_layer)}
+        needs = [
+            memory.choose(encoder, size, layers, maps, limit=self.limit, rows=self.recipe.tile) for size in self.sizes
+        ]
+        largest = needs[-1].bytes
+        if largest <= self.limit:
+            return needs
+        fits = memory.largest(encoder, self.size, layers, maps, self.limit)
+        remedy = f"--size {fits} fits" if fits else "no size fits"
+        height, width = self.size
+        raise MemoryShortError(
+            f"{width}×{height} pixels need about {largest / memory.GIB:.1f} GiB of memory,"
+            f" {self.limit / memory.GIB:.1f} GiB may be used; {remedy}"
         )
 
     def _optimize(self, objective: Objective, start: Tensor, evaluations: int) -> Iterator[optimize.Step]:
         if self.recipe.optimizer == "adam":
             return optimize.adam(objective, start, evaluations, learning_rate=self.recipe.learning_rate)
         smooth = optimize.smoothing(start.shape[1], start.shape[2], self.device)
-        return optimize.lbfgs(objective, start, evaluations, precondition=smooth)
+        history = memory.history(start.shape[1], start.shape[2])
+        return optimize.lbfgs(objective, start, evaluations, history=history, precondition=smooth)
 
 
 def steps(

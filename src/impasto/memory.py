@@ -1,0 +1,119 @@
+"""How much memory and work a picture takes, and which way of walking the network fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from impasto.encoder import Encoder, deepest_block
+from impasto.layers import BLOCKS
+from impasto.tiles import WHOLE, Plan
+
+__all__ = ["Need", "available", "choose", "history", "largest", "need"]
+
+GIB = 2**30
+BASE = 0.45 * GIB  # Python, torch and the libraries
+PICTURES = 11  # float32 pictures that the optimiser holds beside its history
+SCRATCH = 1.25  # what convolutions lay out anew, and what the allocator leaves between blocks
+SHARE = 0.7  # of the free memory that is taken without being asked
+HISTORY_BYTES = 0.6 * GIB
+STRIPS = (256, 128, 64, 32, 16, 8)  # rows
+DEEP = frozenset({3, 4, 5})
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes at the peak of one level, and the way of walking they are for."""
+
+    plan: Plan
+    bytes: float
+
+
+def available(device: torch.device) -> float:
+    """Bytes that a run may use in all: most of what is free on the device, and what this process has already."""
+    if device.type == "cuda":
+        return SHARE * torch.cuda.mem_get_info(device)[0]
+    if device.type != "cpu":
+        return math.inf  # other devices do not tell
+    return SHARE * min([_free(), *_container()]) + BASE
+
+
+def history(height: int, width: int) -> int:
+    """Moves that L-BFGS remembers: 20, fewer for very large pictures; depends on the size alone, so results repeat."""
+    return max(3, min(20, int(HISTORY_BYTES / (2 * 3 * 4 * height * width))))
+
+
+def need(encoder: Encoder, size: tuple[int, int], layers: Iterable[str], maps: Iterable[str], plan: Plan) -> float:
+    """Estimated peak of bytes, process included, of one evaluation of a picture of `size` (height, width).
+
+    `layers`: all that are compared; `maps`: those compared position by position, whose targets are kept whole.
+    """
+    item, (height, width) = encoder.dtype.itemsize, size
+    tall, wide = height + 2 * encoder.border, width + 2 * encoder.border
+    depth = deepest_block(layers)
+    inputs = kept = strip = 0.0
+    for block in range(1, depth + 1):
+        area = tall * wide / 4 ** (block - 1)
+        rows = min(plan.rows or tall, tall >> (block - 1))
+        whole = rows >= tall >> (block - 1)
+        channels = encoder.channels(block)
+        inputs += 2 * channels.start * area * item  # and the gradient by it
+        made = channels.made * item
+        reach = 0 if whole else 2 * BLOCKS[block]
+        busy = (made + 4 * channels.widest * item) * (rows + reach) * wide / 2 ** (block - 1)
+        if block in plan.kept:
+            kept += made * area
+            busy -= made * rows * wide / 2 ** (block - 1)
+        strip = max(strip, busy)
+    targets = sum(encoder.width(name) * tall * wide / 4 ** (int(name[4]) - 1) * item for name in maps)
+    pictures = 3 * 4 * height * width * (PICTURES + 2 * history(height, width))
+    return float(BASE + encoder.bytes + pictures + targets + SCRATCH * (inputs + kept + strip))
+
+
+def choose(
+    encoder: Encoder,
+    size: tuple[int, int],
+    layers: Iterable[str],
+    maps: Iterable[str],
+    *,
+    limit: float,
+    rows: int = 0,
+) -> Need:
+    """The fastest way of walking that stays within `limit` bytes, or the smallest there is; `rows` fixes the strips."""
+    if rows:
+        plans = [Plan(rows, DEEP), Plan(rows, frozenset())]
+    else:
+        plans = [WHOLE, *(Plan(n, DEEP) for n in STRIPS[:3]), *(Plan(n, frozenset()) for n in STRIPS)]
+    needs = [Need(plan, need(encoder, size, layers, maps, plan)) for plan in plans]
+    return next((one for one in needs if one.bytes <= limit), min(needs, key=lambda one: one.bytes))
+
+
+def largest(encoder: Encoder, shape: tuple[int, int], layers: Iterable[str], maps: Iterable[str], limit: float) -> int:
+    """The longer side, in steps of 64 px, of the largest picture of this shape within `limit` bytes; 0 if none is."""
+    longest, fits = max(shape), 0
+    for longer in range(64, longest, 64):
+        height, width = (max(1, round(side * longer / longest)) for side in shape)
+        if choose(encoder, (height, width), layers, maps, limit=limit).bytes > limit:
+            break
+        fits = longer
+    return fits
+
+
+def _free() -> float:
+    return float(psutil.virtual_memory().available)
+
+
+def _container() -> list[float]:
+    """What is left of a control group's limit, if there is one."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = (folder / "memory.current").read_text(encoding="ascii").strip()
+        return [] if limit == "max" else [float(limit) - float(used)]
+    except (OSError, ValueError):
+        return []
