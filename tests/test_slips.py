@@ -172,7 +172,7 @@ def test_8_pixels_stay_inside_so_that_clipping_changes_nothing(
     assert min(low for low, _ in extremes) == 0  # it presses against both bounds, and stays
     assert max(high for _, high in extremes) == 1
     saved = images.read(work.result().save(tmp_path / "out.png")).rgb
-    assert evaluate(work._objective(0), saved).value == pytest.approx(work.result().losses["total"], rel=0.02)
+    assert evaluate(work.objective(0), saved).value == pytest.approx(work.result().losses["total"], rel=0.02)
 
 
 def test_9_jpeg_has_quality_95_and_whole_colours(tmp_path: Path) -> None:

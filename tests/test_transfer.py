@@ -235,7 +235,7 @@ def test_divergence_brings_the_best_picture(optimizer: str, make: Any, monkeypat
     assert len(seen) == 9
     assert result.losses["total"] == min(seen[:6])
     monkeypatch.undo()
-    assert work._objective(0)(result.image).value == pytest.approx(min(seen[:6]), rel=1e-5)
+    assert work.objective(0)(result.image).value == pytest.approx(min(seen[:6]), rel=1e-5)
     check_sound(result, (30, 40), "best")
 
 
@@ -414,7 +414,7 @@ def test_the_saved_picture_has_the_reported_loss(name: str, tmp_path: Path) -> N
     work = Transfer(plain.picture(72, 96), plain.picture(80, 100, 1), recipe)
     last = list(work.steps())[-1]
     saved = images.read(work.result().save(tmp_path / "out.png")).rgb
-    found = work._objective(0)(color.luminance(saved) if recipe.color == "luminance" else saved).value
+    found = work.objective(0)(color.luminance(saved) if recipe.color == "luminance" else saved).value
     assert found == pytest.approx(work.result().losses["total"], rel=0.02)
     assert found == pytest.approx(last.loss, rel=0.02)
 

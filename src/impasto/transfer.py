@@ -153,8 +153,7 @@ class Transfer:
         work = [count * height * width for count, (height, width) in zip(self.evaluations, self.sizes, strict=True)]
         done = 0
         for number, size in enumerate(self.sizes):
-            bare = 0 < number == len(self.sizes) - 1
-            objective = self._objective(size, bare, self.needs[number].plan)
+            objective = self.objective(number)
             start = _resample(self._best, size).to(self.device)
             try:
                 for step in self._optimize(objective, start, self.evaluations[number]):
@@ -222,8 +221,13 @@ class Transfer:
         pace = (time.perf_counter() - begun) / (size[0] * size[1])
         return pace * sum(count * h * w for count, (h, w) in zip(self.evaluations, self.sizes, strict=True))
 
+    def objective(self, level: int) -> Objective:
+        """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size."""
+        bare = 0 < level == len(self.sizes) - 1
+        return self._objective(self.sizes[level], bare, self.needs[level].plan)
+
     def _objective(self, size: tuple[int, int], bare: bool, plan: Plan) -> Objective:
-        """The targets of a level.
+        """The targets at a size.
 
         The last of several works on the bare picture, as the equations do; the others, where the picture is made, see
         it continued by a border (docs/how-it-works.md).

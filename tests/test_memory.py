@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import plain
+from impasto import Recipe, Transfer, memory, stylize
+from impasto.encoder import Encoder
+from impasto.errors import MemoryShortError
+from impasto.tiles import WHOLE, Plan
+
+ENCODER = Encoder(plain.weights(), border=0)
+LAYERS, MAPS = ("relu1_1", "relu3_1", "conv4_2", "relu5_1"), ("conv4_2",)
+SIZE = (3000, 4000)
+
+
+def need(plan: Plan, size: tuple[int, int] = SIZE) -> float:
+    return memory.need(ENCODER, size, LAYERS, MAPS, plan)
+
+
+def test_less_is_kept_where_less_memory_is() -> None:
+    plans = [WHOLE, Plan(256, frozenset({3, 4, 5})), Plan(256, frozenset()), Plan(16, frozenset())]
+    needs = [need(plan) for plan in plans]
+    assert needs == sorted(needs, reverse=True)
+    for limit, expected in [(needs[0], WHOLE), (needs[0] - 1, plans[1])]:
+        assert memory.choose(ENCODER, SIZE, LAYERS, MAPS, limit=limit).plan == expected
+    least = memory.choose(ENCODER, SIZE, LAYERS, MAPS, limit=0.0)
+    assert least.plan == Plan(8, frozenset())
+    assert least.bytes == need(least.plan)
+
+
+def test_strips_can_be_fixed() -> None:
+    assert memory.choose(ENCODER, SIZE, LAYERS, MAPS, limit=1e15, rows=24).plan.rows == 24
+
+
+def test_twice_the_sides_is_four_times_the_pictures_and_maps() -> None:
+    fixed = memory.BASE + ENCODER.bytes
+    small, large = (need(WHOLE, (2048 * k, 2048 * k)) - fixed for k in (2, 4))
+    # both sizes are above the one where the history is at its shortest, so everything is in proportion to pixels
+    assert memory.history(4096, 4096) == memory.history(8192, 8192) == 3
+    assert large == pytest.approx(4 * small, rel=0.01)
+
+
+def test_history_depends_on_the_size_alone() -> None:
+    assert memory.history(384, 512) == 20
+    assert memory.history(100, 100) == 20
+    assert 3 <= memory.history(1536, 2048) < 20
+
+
+def test_the_largest_picture_that_fits() -> None:
+    limit = memory.choose(ENCODER, (1500, 2000), LAYERS, MAPS, limit=0.0).bytes
+    longer = memory.largest(ENCODER, SIZE, LAYERS, MAPS, limit)
+    assert longer in (1920, 1984)  # a multiple of 64 below 2000; history is cut in whole moves
+    assert memory.largest(ENCODER, SIZE, LAYERS, MAPS, 0.0) == 0
+
+
+def test_a_size_that_cannot_fit_is_refused_with_one_that_can(thin_path: str) -> None:
+    content = plain.picture(30, 40)
+    with pytest.raises(MemoryShortError, match=r"4000×3000 pixels need about .* GiB may be used; --size \d+ fits"):
+        Transfer(content, content, Recipe(net=thin_path, size=4000, max_memory=0.7))
+    with pytest.raises(MemoryShortError, match="no size fits"):
+        Transfer(content, content, Recipe(net=thin_path, size=400, max_memory=0.001))
+
+
+def test_memory_and_strips_change_no_picture(thin_path: str) -> None:
+    """The same picture to rounding: float32 sums in another order."""
+    content, style = plain.picture(60, 80), plain.picture(50, 50, 1)
+    options = {"net": thin_path, "size": 80, "levels": 1, "iterations": 3, "precision": "float32", "style_weight": 20}
+    whole, strips = (stylize(content, style, tile=tile, **options) for tile in (0, 8))
+    assert torch.allclose(whole.image, strips.image, atol=2e-3)
+    assert strips.losses["total"] == pytest.approx(whole.losses["total"], rel=1e-3)
+
+
+def test_available_is_a_positive_amount() -> None:
+    assert 0 < memory.available(torch.device("cpu")) < 1e15
+
+
+def test_expected_seconds_grow_with_the_work(thin_path: str) -> None:
+    content = plain.picture(48, 64)
+    made = [Transfer(content, content, Recipe(net=thin_path, size=64, iterations=n)) for n in (1, 1000)]
+    few, many = (transfer.expected_seconds() for transfer in made)
+    assert 0 < few < many
