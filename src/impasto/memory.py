@@ -18,7 +18,7 @@ __all__ = ["Need", "available", "choose", "history", "largest", "need"]
 
 GIB = 2**30
 BASE = 0.45 * GIB  # Python, torch and the libraries
-PICTURES = 11  # float32 pictures that the optimiser holds beside its history
+PICTURES = 9  # float32 pictures that the optimiser holds beside its history
 SCRATCH = 1.25  # what convolutions lay out anew, and what the allocator leaves between blocks
 SHARE = 0.7  # of the free memory that is taken without being asked
 HISTORY_BYTES = 0.6 * GIB
@@ -56,13 +56,14 @@ def need(encoder: Encoder, size: tuple[int, int], layers: Iterable[str], maps: I
     item, (height, width) = encoder.dtype.itemsize, size
     tall, wide = height + 2 * encoder.border, width + 2 * encoder.border
     depth = deepest_block(layers)
-    inputs = kept = strip = 0.0
+    starts: list[float] = []
+    kept = strip = 0.0
     for block in range(1, depth + 1):
         area = tall * wide / 4 ** (block - 1)
         rows = min(plan.rows or tall, tall >> (block - 1))
         whole = rows >= tall >> (block - 1)
         channels = encoder.channels(block)
-        inputs += 2 * channels.start * area * item  # and the gradient by it
+        starts.append(channels.start * area * item)
         made = channels.made * item
         reach = 0 if whole else 2 * BLOCKS[block]
         busy = (made + 4 * channels.widest * item) * (rows + reach) * wide / 2 ** (block - 1)
@@ -70,6 +71,8 @@ def need(encoder: Encoder, size: tuple[int, int], layers: Iterable[str], maps: I
             kept += made * area
             busy -= made * rows * wide / 2 ** (block - 1)
         strip = max(strip, busy)
+    # On the way back through a block: what all blocks so far start from, and the gradients by two of these.
+    inputs = max(sum(starts[: b + 1]) + sum(starts[b : b + 2]) for b in range(depth))
     targets = sum(encoder.width(name) * tall * wide / 4 ** (int(name[4]) - 1) * item for name in maps)
     pictures = 3 * 4 * height * width * (PICTURES + 2 * history(height, width))
     return float(BASE + encoder.bytes + pictures + targets + SCRATCH * (inputs + kept + strip))
