@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from impasto import cli, runner, saving
@@ -46,15 +45,6 @@ class Run(NamedTuple):
 
 
 Command = Callable[..., Run]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Pictures this small are painted fastest by one thread, most of all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

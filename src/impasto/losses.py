@@ -21,6 +21,7 @@ __all__ = [
     "laplacian_loss",
     "mean_gram",
     "multi_style_target",
+    "pooled_laplacian",
     "report_content_loss",
     "style_loss",
     "total_variation",
