@@ -25,6 +25,7 @@ from impasto.console import Console
 from impasto.errors import DivergenceError
 from impasto.flags import flag
 from impasto.interrupts import Interrupts
+from impasto.known import KNOWN
 from impasto.recipe import GROUPS, Recipe
 
 QUICK = ("--size", "24", "--iterations", "3", "--levels", "1", "--style-weight", "20")
@@ -646,7 +647,7 @@ def test_a_download_is_announced_once(capsys: pytest.CaptureFixture[str]) -> Non
 def test_weights_lists_the_known_and_fetch_prints_the_path(impasto: Command) -> None:
     run = impasto("weights")
     assert (run.status, run.err) == (0, "")
-    assert run.out.startswith("lite      11.2 MB  verified  ")
+    assert run.out.startswith(f"lite      {KNOWN['lite'].size / 1e6:4.1f} MB  verified  ")
     assert "vgg19     80.1 MB" in run.out
     path = impasto("weights", "fetch", "lite").out
     assert path.endswith("lite.safetensors\n")
