@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from impasto.recipe import Recipe
+    from impasto.targets import Targets
     from impasto.transfer import Progress, Result, Transfer, steps, stylize
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Recipe",
     "Result",
     "RunError",
+    "Targets",
     "Transfer",
     "WeightsError",
     "__version__",
@@ -55,6 +57,7 @@ _HOME = {
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
     "Encoder": "encoder",
     "Recipe": "recipe",
+    "Targets": "targets",
     **dict.fromkeys(("Progress", "Result", "Transfer", "steps", "stylize"), "transfer"),
 }
 

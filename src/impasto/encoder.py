@@ -53,6 +53,7 @@ class Encoder:
     `weights`: the convolutions, each whole (`conv4_2.weight`) or in low rank (`conv4_2.down.weight`, 3×3, then
     `conv4_2.up.weight`, 1×1). `pooling`: max or average. `border`: reflected pixels around the picture, cropped from
     every map, so that the zeros that convolutions put outside the picture do not colour its edge; 0 for none.
+    `identity`: equal for two encoders that see the same.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Encoder:
         self.device, self.dtype = torch.device(device), dtype
         self.border = border
         self.name = weights.name
+        self.identity = (weights.sha256, weights.preprocessing, pooling, border, str(self.device), dtype)
         self._pool = _POOLINGS[pooling]
         self._kernels = {
             key: tensor.to(self.device, dtype).contiguous(memory_format=_layout(tensor))

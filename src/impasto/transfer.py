@@ -22,8 +22,8 @@ from impasto.errors import DivergenceError, MemoryShortError, OptionError
 from impasto.layers import resolve, scale_of
 from impasto.objective import Objective, Setting
 from impasto.recipe import Recipe
-from impasto.tiles import Plan, observe
-from impasto.weights import load
+from impasto.targets import Targets
+from impasto.tiles import Plan
 
 __all__ = ["Progress", "Result", "Source", "Transfer", "steps", "stylize"]
 
@@ -102,12 +102,20 @@ class Progress:
 class Transfer:
     """One transfer: read and prepared when it is made, carried out by `steps`, with a `result` at any moment.
 
-    `content` and each of `styles` may be a path, a Pillow image, an array H×W×3 or a tensor 3×H×W. Raises
-    ImageReadError, WeightsError or OptionError before any work is done.
+    `content` and each of `styles` may be a path, a Pillow image, an array H×W×3 or a tensor 3×H×W. Transfers one after
+    the other may share `targets`. Raises ImageReadError, WeightsError or OptionError before any work is done.
     """
 
-    def __init__(self, content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None) -> None:
+    def __init__(
+        self,
+        content: Source,
+        styles: Source | Sequence[Source],
+        recipe: Recipe | None = None,
+        *,
+        targets: Targets | None = None,
+    ) -> None:
         self.recipe = recipe = recipe or Recipe()
+        self.targets = targets or Targets(limit=0)
         several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
         if not several:
             raise OptionError("styles: at least one style picture is needed")
@@ -136,7 +144,7 @@ class Transfer:
             for picture, painting in zip(style_pictures, paintings, strict=True)
             if picture.rgb.shape != painting.shape
         )
-        self.weights = load(recipe.net)
+        self.weights = self.targets.weights(recipe.net)
         self.sizes = pyramid.sizes(*self.size, recipe.levels)
         self.evaluations = pyramid.evaluations(recipe.iterations, len(self.sizes))
         self.needs = self._plan()
@@ -242,8 +250,8 @@ class Transfer:
         thin = min(min(picture.shape[1:]) for picture in (content, *styles)) < DEEPEST
         encoder = self._encoder(0 if bare and not thin else recipe.border)
         layers = resolve(recipe.style_layer)
-        features = observe(encoder, content, resolve(recipe.content_layer), (), plan)[0]
-        grams = tuple(observe(encoder, style.to(self.device), (), layers, plan)[1] for style in styles)
+        features = self.targets.maps(encoder, content, resolve(recipe.content_layer), plan)
+        grams = tuple(self.targets.grams(encoder, style, layers, plan) for style in styles)
         return Objective(
             encoder,
             Setting(
