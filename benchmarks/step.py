@@ -21,6 +21,7 @@ import torch
 
 from impasto.encoder import Encoder
 from impasto.layers import CONVOLUTIONS, resolve, scale_of
+from impasto.memory import keep_buffers
 from impasto.objective import Objective, Setting
 from impasto.recipe import Recipe
 from impasto.tiles import observe
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
+    keep_buffers(needed=0, limit=1)  # as the command line does
     rates = {dtype: product_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
     print(f"threads {torch.get_num_threads()}; " + ", ".join(f"{d}: {r / 1e9:.0f} GFLOP/s" for d, r in rates.items()))
     nets = {"VGG-19": load(arguments.vgg19), **{name: load(name) for name in arguments.nets}}

@@ -69,7 +69,8 @@ class Encoder:
         self.border = border
         self.name = weights.name
         self.identity = (weights.sha256, weights.preprocessing, pooling, border, str(self.device), dtype)
-        self._pool = _POOLINGS[pooling]
+        self.pooling = pooling
+        self._backward: dict[str, Tensor] = {}
         self._kernels = {
             key: tensor.to(self.device, dtype).contiguous(memory_format=_layout(tensor))
             for key, tensor in weights.tensors.items()
@@ -140,9 +141,8 @@ class Encoder:
         Stops at the deepest layer wanted, if that is in this block.
         """
         taps: dict[str, Tensor] = {}
-        names = [name for name in CONVOLUTIONS[: _place(wanted) + 1] if name[4] == str(number)]
-        for name in names:
-            maps = self._convolve(name, maps)
+        for name in self.layers(number, wanted):
+            maps = self.convolve(name, maps)
             if name in wanted:
                 taps[name] = maps
                 maps = torch.relu(maps)
@@ -153,9 +153,46 @@ class Encoder:
                 taps[relu] = maps
         return taps, maps
 
+    def layers(self, number: int, wanted: frozenset[str]) -> list[str]:
+        """The convolutions of a block, as far as the deepest layer wanted."""
+        return [name for name in CONVOLUTIONS[: _place(wanted) + 1] if name[4] == str(number)]
+
     def pool(self, maps: Tensor) -> Tensor:
         """The step from one block to the next: half the size, a rest dropped."""
-        return self._pool(maps, 2)
+        return _POOLINGS[self.pooling](maps, 2)
+
+    def pool_forth(self, maps: Tensor, keep: bool) -> tuple[Tensor, Tensor | None]:
+        """`pool`, and the places of the largest, which `pool_back` needs, where they are to be kept."""
+        if keep and self.pooling == "max":
+            pooled, places = max_pool2d(maps, 2, return_indices=True)
+            return pooled, places
+        return self.pool(maps), None
+
+    def pool_back(self, gradient: Tensor, maps: Tensor, places: Tensor | None) -> Tensor:
+        """Gradient by the maps that `pool_forth` took, of the gradient by what it gave."""
+        two, none, one = [2, 2], [0, 0], [1, 1]
+        aten = torch.ops.aten
+        back: Tensor
+        if places is not None:
+            back = aten.max_pool2d_with_indices_backward(gradient, maps, two, two, none, one, False, places)
+        else:
+            back = aten.avg_pool2d_backward(gradient, maps, two, two, none, False, True, None)
+        return back
+
+    def convolve(self, name: str, maps: Tensor) -> Tensor:
+        """One convolution, before its ReLU."""
+        kernels = self._kernels
+        if f"{name}.down.weight" in kernels:
+            maps = conv2d(maps, kernels[f"{name}.down.weight"], padding=1)
+            return conv2d(maps, kernels[f"{name}.up.weight"], kernels[f"{name}.bias"])
+        return conv2d(maps, kernels[f"{name}.weight"], kernels[f"{name}.bias"], padding=1)
+
+    def convolve_back(self, name: str, gradient: Tensor) -> Tensor:
+        """Gradient by what `convolve` took, of the gradient by what it gave."""
+        if f"{name}.down.weight" in self._kernels:
+            gradient = conv2d(gradient, self._turned(f"{name}.up.weight"))
+            return conv2d(gradient, self._turned(f"{name}.down.weight"), padding=1)
+        return conv2d(gradient, self._turned(f"{name}.weight"), padding=1)
 
     def window(self, name: str, picture: Tensor) -> tuple[slice, slice]:
         """Rows and columns of a layer's map that belong to the picture itself, not to its border."""
@@ -178,15 +215,15 @@ class Encoder:
 
     @property
     def bytes(self) -> int:
-        """Of the kernels."""
-        return sum(kernel.nbytes for kernel in self._kernels.values())
+        """Of the kernels, and of these as the way back needs them."""
+        return 2 * sum(kernel.nbytes for kernel in self._kernels.values())
 
-    def _convolve(self, name: str, maps: Tensor) -> Tensor:
-        kernels = self._kernels
-        if f"{name}.down.weight" in kernels:
-            maps = conv2d(maps, kernels[f"{name}.down.weight"], padding=1)
-            return conv2d(maps, kernels[f"{name}.up.weight"], kernels[f"{name}.bias"])
-        return conv2d(maps, kernels[f"{name}.weight"], kernels[f"{name}.bias"], padding=1)
+    def _turned(self, key: str) -> Tensor:
+        """A kernel O×I×k×k as its own gradient convolves with it: I×O×k×k, turned round; kept once made."""
+        if key not in self._backward:
+            kernel = self._kernels[key].transpose(0, 1).flip(2, 3)
+            self._backward[key] = kernel.contiguous(memory_format=torch.channels_last)
+        return self._backward[key]
 
 
 def deepest_block(layers: Iterable[str]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from impasto.encoder import Encoder, deepest_block
 from impasto.layers import BLOCKS
 from impasto.tiles import WHOLE, Plan
 
-__all__ = ["Need", "available", "choose", "history", "largest", "need"]
+__all__ = ["Need", "available", "choose", "history", "keep_buffers", "largest", "need"]
 
 GIB = 2**30
 BASE = 0.45 * GIB  # Python, torch and the libraries
@@ -24,6 +26,8 @@ SHARE = 0.7  # of the free memory that is taken without being asked
 HISTORY_BYTES = 0.6 * GIB
 STRIPS = (256, 128, 64, 32, 16, 8)  # rows
 DEEP = frozenset({3, 4, 5})
+ROOMY = 1.5  # times the estimate that must be allowed before buffers are kept, as they leave gaps
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,22 @@ def available(device: torch.device) -> float:
     if device.type != "cpu":
         return math.inf  # other devices do not tell
     return SHARE * min([_free(), *_container()]) + BASE
+
+
+def keep_buffers(needed: float, limit: float) -> bool:
+    """Let the process keep the memory of one step for the next; returns whether it does.
+
+    glibc gives every large buffer back to the system, which then clears it page by page again: a sixth of the time of a
+    step. Done for the whole process, so for programs to ask for, not for a library; not where memory is scarce.
+    """
+    if not sys.platform.startswith("linux") or ROOMY * needed > limit:
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    settings = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
+    return all([mallopt(ctypes.c_int(key), ctypes.c_int(value)) for key, value in settings.items()])
 
 
 def history(height: int, width: int) -> int:

@@ -215,9 +215,12 @@ def _prepare(job: Job, console: Console) -> Transfer:
         with console.download(net.name) as tell:
             notices = obtain(net.name, tell)[1]
         console.notices(notices)
+    from impasto.memory import keep_buffers
     from impasto.transfer import Transfer
 
-    return Transfer(job.content, list(job.styles), job.recipe)
+    transfer = Transfer(job.content, list(job.styles), job.recipe)
+    keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)
+    return transfer
 
 
 def _keep(pictures: Sequence[str | Path], extra: Path) -> None:

@@ -51,8 +51,8 @@ class Targets:
         missing = [name for name in layers if (*seen, name) not in self._kept]
         found: Mapping[str, Tensor] = {}
         if missing:
-            wanted = (missing, ()) if kind == "maps" else ((), missing)
-            found = observe(encoder, picture.to(encoder.device), *wanted, plan)[kind == "grams"]
+            maps, grams = (missing, []) if kind == "maps" else ([], missing)
+            found = observe(encoder, picture.to(encoder.device), maps, grams, plan)[kind == "grams"]
         answer = {name: found[name] if name in found else self._kept[*seen, name] for name in layers}
         for name, value in answer.items():
             self._kept[*seen, name] = value
@@ -65,4 +65,4 @@ class Targets:
 def _digest(picture: Tensor) -> str:
     """What tells one picture from another."""
     values = picture.detach().to("cpu", torch.float32).contiguous()
-    return hashlib.sha256(memoryview(values.numpy()).cast("B")).hexdigest() + str(tuple(values.shape))
+    return hashlib.sha256(values.numpy().tobytes()).hexdigest() + str(tuple(values.shape))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from impasto.block import Pass
 from impasto.encoder import Encoder, deepest_block
 from impasto.layers import BLOCKS
 
@@ -45,36 +46,16 @@ class _Strip:
 
 
 @dataclass(frozen=True)
-class _Tap:
-    """A layer's map 1×N×h×w in one strip, neighbours included.
+class _Window:
+    """A strip's own part of a layer's window: `inside` and `columns` of the strip's map, `rows` of the window."""
 
-    `inside`: rows and columns of the map that are the strip's own part of the window. `rows`: their place in it.
-    """
-
-    whole: Tensor
-    inside: tuple[slice, slice]
+    inside: slice
+    columns: slice
     rows: slice
 
-    def part(self) -> Tensor:
-        """The strip's own part of the window, N×r×w, without its gradient."""
-        return self.whole.detach()[0, :, self.inside[0], self.inside[1]]
-
-    def spread(self, gradient: Tensor) -> Tensor:
-        """The gradient by `whole` of a loss whose gradient by `part` is given."""
-        if gradient.shape == self.whole.shape[1:]:
-            return gradient[None]
-        spread = torch.zeros_like(self.whole)
-        spread[0, :, self.inside[0], self.inside[1]] = gradient
-        return spread
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a strip gave: its input, its part of each tapped layer, and its pooled end."""
-
-    start: Tensor
-    taps: dict[str, _Tap]
-    end: Tensor | None
+    def of(self, maps: Tensor) -> Tensor:
+        """The part, N×r×w, of a map 1×N×h×w."""
+        return maps[0, :, self.inside, self.columns]
 
 
 MapLoss = Callable[[str, Tensor, slice], Tensor]
@@ -93,7 +74,7 @@ class Walk:
     grams: frozenset[str]
     plan: Plan = WHOLE
     _inputs: dict[int, Tensor] = field(default_factory=dict)
-    _made: dict[int, list[tuple[_Strip, _Made | None]]] = field(default_factory=dict)
+    _made: dict[int, list[tuple[_Strip, Pass | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.wanted = self.encoder.check(self.maps | self.grams, self.picture)
@@ -114,15 +95,19 @@ class Walk:
                 made = self._make(block, strip, keep)
                 self._made[block].append((strip, made if keep else None))
                 for name, tap in made.taps.items():
+                    own = self._window(name, strip)
+                    if own is None:
+                        continue
+                    F = own.of(tap)
                     if name in self.maps:
-                        visit(name, tap.part(), tap.rows)
+                        visit(name, F, own.rows)
                     if name in self.grams:
-                        matrix = _positions(tap.part())
+                        matrix = _positions(F)
                         G = matrix.T @ matrix
                         G = G.to(torch.promote_types(G.dtype, torch.float32))
                         sums[name] = sums[name] + G if name in sums else G
                 if made.end is not None:
-                    ends.append(made.end.detach())
+                    ends.append(made.end)
             if block < self.depth:
                 self._inputs[block + 1] = torch.cat(ends, 2) if len(ends) > 1 else ends[0]
             if not grad:
@@ -146,22 +131,21 @@ class Walk:
             while strips:
                 strip, made = strips.pop()
                 made = made or self._make(block, strip, True)
-                outputs, gradients = [], []
-                for name, tap in made.taps.items():
-                    F = tap.part()
+
+                def add(name: str, maps: Tensor, gradient: Tensor, strip: _Strip = strip) -> None:
+                    own = self._window(name, strip)
+                    if own is None:
+                        return
+                    F, mine = own.of(maps), own.of(gradient)
                     if name in self.grams:
-                        outputs.append(tap.whole)
-                        gradients.append(tap.spread(_maps(_positions(F) @ change[name], F)))
+                        _add_product(mine, F, change[name])
                     if name in self.maps:
-                        outputs.append(tap.whole)
-                        gradients.append(tap.spread(map_gradient(name, F, tap.rows)))
-                if made.end is not None and after is not None and made.end.shape[2]:
-                    outputs.append(made.end)
-                    gradients.append(after[:, :, strip.first // 2 : strip.first // 2 + made.end.shape[2]])
-                if outputs:
-                    (gradient,) = torch.autograd.grad(outputs, made.start, gradients)
-                else:
-                    gradient = torch.zeros_like(made.start)
+                        mine += map_gradient(name, F, own.rows)
+
+                part = None
+                if made.end is not None and after is not None:
+                    part = after[:, :, strip.first // 2 : strip.first // 2 + made.end.shape[2]]
+                gradient = made.backward(part, add)
                 if strip.first == 0 and strip.last == self._inputs[block].shape[2]:
                     before = gradient
                 else:
@@ -172,23 +156,18 @@ class Walk:
         assert after is not None
         return after
 
-    def _make(self, block: int, strip: _Strip, grad: bool) -> _Made:
-        start = self._inputs[block][:, :, strip.top : strip.bottom].detach()
-        with torch.set_grad_enabled(grad):
-            if grad:
-                start.requires_grad_()
-            taps, last = self.encoder.block(block, start, self.wanted)
-            cut = {}
-            for name, tap in taps.items():
-                rows, columns = self.encoder.window(name, self.picture)
-                first, end = max(strip.first, rows.start), min(strip.last, rows.stop)
-                if first < end:
-                    inside = (slice(first - strip.top, end - strip.top), columns)
-                    cut[name] = _Tap(tap, inside, slice(first - rows.start, end - rows.start))
-            pooled = None
-            if block < self.depth:
-                pooled = self.encoder.pool(last[:, :, strip.first - strip.top : strip.last - strip.top])
-        return _Made(start, cut, pooled)
+    def _make(self, block: int, strip: _Strip, keep: bool) -> Pass:
+        start = self._inputs[block][:, :, strip.top : strip.bottom]
+        pooled = slice(strip.first - strip.top, strip.last - strip.top) if block < self.depth else None
+        return Pass(self.encoder, block, start, self.wanted, pooled=pooled, keep=keep)
+
+    def _window(self, name: str, strip: _Strip) -> _Window | None:
+        """Where the strip's own part of a layer's window lies in the strip's map; None where it has no part in it."""
+        rows, columns = self.encoder.window(name, self.picture)
+        first, end = max(strip.first, rows.start), min(strip.last, rows.stop)
+        if first >= end:
+            return None
+        return _Window(slice(first - strip.top, end - strip.top), columns, slice(first - rows.start, end - rows.start))
 
     def _strips(self, block: int) -> Iterator[_Strip]:
         height = self._inputs[block].shape[2]
@@ -232,6 +211,10 @@ def _positions(F: Tensor) -> Tensor:
     return F.permute(1, 2, 0).reshape(-1, F.shape[0])
 
 
-def _maps(matrix: Tensor, like: Tensor) -> Tensor:
-    """M×N back as maps N×h×w."""
-    return matrix.view(like.shape[1], like.shape[2], -1).permute(2, 0, 1)
+def _add_product(gradient: Tensor, F: Tensor, change: Tensor) -> None:
+    """Add (∂L/∂G + ∂L/∂Gᵀ) F to the gradient N×h×w by F, in place; `change` is that sum, N×N."""
+    matrix = gradient.permute(1, 2, 0)
+    if matrix.is_contiguous():
+        matrix.view(-1, F.shape[0]).addmm_(_positions(F), change)
+    else:
+        gradient += (_positions(F) @ change).view(matrix.shape).permute(2, 0, 1)
