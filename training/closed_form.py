@@ -77,9 +77,9 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fit_one_sided(
-    patches: Tensor, wanted: Tensor, start: Tensor, rank: int, rounds: int
+    patches: Tensor, wanted: Tensor, start: Tensor, rank: int | None, rounds: int
 ) -> tuple[dict[str, Tensor], list[float]]:
-    """The low-rank layer whose output *after the ReLU* is nearest the teacher's, and its error round by round.
+    """The layer of this rank (None: full) whose output *after the ReLU* is nearest the teacher's; its error by round.
 
     `patches` P×9I of what enters, in `FAST`, are centred in place; `wanted` P×O of the teacher's outputs before the
     ReLU, `start` the kernel towards which the ridge pulls, O×I×3×3. Where the teacher is negative, any negative answer
@@ -105,7 +105,10 @@ def fit_one_sided(
     for turn in range(rounds + 1):
         level = target.mean(0)
         solved = torch.cholesky_solve(_product(patches, target - level) + prior, factor)
-        directions = torch.linalg.eigh((solved.T @ (moment @ solved)).double()).eigenvectors[:, -rank:].float()
+        if rank is None:
+            directions = torch.eye(outputs)
+        else:
+            directions = torch.linalg.eigh((solved.T @ (moment @ solved)).double()).eigenvectors[:, -rank:].float()
         down = directions.T @ solved.T
         answer = (patches @ down.T.to(FAST)).float() @ directions.T + level
         history.append(float((answer.relu() - wanted.relu()).square().sum() / energy))
@@ -113,9 +116,12 @@ def fit_one_sided(
             break
         goal = torch.where(negative, answer.clamp_max(0), wanted)
         target = answer + RELAXED * (goal - answer) if turn else goal
+    bias = level - directions @ (down @ mean)
+    if rank is None:
+        return {"weight": down.reshape(start.shape).contiguous(), "bias": bias}, history
     layer = {
         "down.weight": down.reshape(rank, inputs, 3, 3).contiguous(),
         "up.weight": directions.reshape(outputs, rank, 1, 1).contiguous(),
-        "bias": level - directions @ (down @ mean),
+        "bias": bias,
     }
     return layer, history

@@ -1,21 +1,26 @@
-"""On-policy pictures: what the student's own style transfers look like on the way, where its blind spots are."""
+"""On-policy pictures: what impasto paints through the student, where the student's blind spots are.
+
+The further an optimisation goes, the deeper it gets into them; so these transfers are impasto's own, with its schedule.
+"""
 
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
+import impasto
 import torch
 from student import Student
 from torch import Tensor
-from transfer import resized, stylize
 
 __all__ = ["transfers"]
 
-LEVELS = {80: 20, 144: 20, 208: 24}  # longer side: L-BFGS iterations
-KEPT = (3, 9, 24)  # iterations of the last level whose pictures are kept
-BETAS = (30.0, 3000.0)  # style weights are drawn between, evenly in the logarithm
-NOISE_SHARE = 0.3  # of transfers that start from noise, the others from the content
+SIZES = (224, 352)  # longer sides are drawn between
+BETAS = (20.0, 2000.0)  # style weights are drawn between, evenly in the logarithm
+NOISE_SHARE = 0.15  # of transfers that start from noise, the others from the content
+EARLY = 0.25  # of the work: one picture is kept from there on, at random, beside the last
 
 
 def transfers(
@@ -27,26 +32,35 @@ def transfers(
     *,
     done: Callable[[], None] = lambda: None,
 ) -> list[Tensor]:
-    """Half-finished and finished pictures (uint8 3×H×W) of `count` transfers between random pictures."""
+    """Two pictures (uint8 3×H×W) of each of `count` transfers between random pictures: half-finished and finished."""
     kept: list[Tensor] = []
-    first_kept = sum(LEVELS.values()) - LEVELS[max(LEVELS)]
-    frozen = student.frozen()
+
+    def chance() -> float:
+        return float(torch.rand(1, generator=generator))
+
+    def drawn(low: float, high: float) -> float:
+        return low + (high - low) * chance()
 
     def pick(pictures: list[Tensor]) -> Tensor:
-        picture = pictures[int(torch.randint(len(pictures), (1,), generator=generator))]
-        return resized(picture[None].float() / 255, max(LEVELS))
+        return pictures[int(chance() * len(pictures))].float() / 255
 
-    for _ in range(count):
-        content, style = pick(contents), pick(styles)
-        low, high = (math.log(beta) for beta in BETAS)
-        beta = math.exp(low + (high - low) * float(torch.rand(1, generator=generator)))
-        noisy = float(torch.rand(1, generator=generator)) < NOISE_SHARE
-        start = torch.rand(content.shape, generator=generator) if noisy else None
-
-        def keep(step: int, picture: Tensor) -> None:
-            if step - first_kept in KEPT:
-                kept.append((picture[0] * 255).round().byte())
-
-        stylize(frozen, content, style, LEVELS, beta, start=start, seen=keep)
-        done()
+    with tempfile.TemporaryDirectory() as folder:
+        net = Path(folder) / "student.safetensors"
+        student.save(net, {"input": "RGB 0..255 minus (123.68, 116.779, 103.939)"})
+        for _ in range(count):
+            content, style = pick(contents), pick(styles)
+            recipe = impasto.Recipe(
+                net=str(net),
+                size=round(drawn(*SIZES)),
+                style_weight=math.exp(drawn(*(math.log(beta) for beta in BETAS))),
+                init="noise" if chance() < NOISE_SHARE else "content",
+                seed=int(1e9 * chance()),
+            )
+            transfer = impasto.Transfer(content, style, recipe)
+            early, half = drawn(EARLY, 1), None
+            for progress in transfer.steps():
+                if half is None and progress.fraction >= early:
+                    half = transfer.result().image
+            kept += [(picture * 255).round().byte() for picture in (half, transfer.result().image) if picture is not None]
+            done()
     return kept

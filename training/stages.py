@@ -121,10 +121,7 @@ class Workshop:
         pairs.clear()  # gigabytes
         before = CONVOLUTIONS[CONVOLUTIONS.index(name) - 1]
         start = composed(self.weights[name][0], self.student.metric(before))
-        rank = SHAPE[name][0]
-        if rank is None:
-            raise ValueError(f"{name} has no rank to fit")
-        layer, history = fit_one_sided(patches, wanted, start, rank, FIT_ROUNDS)
+        layer, history = fit_one_sided(patches, wanted, start, SHAPE[name][0], FIT_ROUNDS)
         self.student.tensors.update({f"{name}.{key}": tensor for key, tensor in layer.items()})
         tick(f"{name}: {100 * history[-1]:.2f} % off after the ReLU")
 

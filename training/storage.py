@@ -1,4 +1,4 @@
-"""The student's file: 8-bit low-rank kernels with one scale a channel, the rest float16 and float32.
+"""The student's file: large kernels in 8 bits with one scale a channel, the rest float16 and float32.
 
 A tensor KEY stored as int8 stands beside KEY.scale, float32, one number for each of its first dimension:
 value = int8 · scale.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 __all__ = ["load", "packed", "save", "unpacked"]
 
-EIGHT_BITS = ("down.weight", "up.weight")  # endings of the tensors that are large and robust
+EIGHT_BITS = 2**16  # numbers in a kernel from which on it is stored in 8 bits
 
 
 def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -23,7 +23,7 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     stored: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         value = tensor.detach().float().contiguous()
-        if key.endswith(EIGHT_BITS):
+        if value.dim() == 4 and (value.numel() >= EIGHT_BITS or key.endswith("up.weight")):
             scale = value.flatten(1).abs().amax(1).clamp_min(1e-12) / 127
             stored[key] = (value / scale.view(-1, 1, 1, 1)).round().to(torch.int8)
             stored[f"{key}.scale"] = scale

@@ -20,7 +20,7 @@ __all__ = ["SHAPE", "Student", "inputs_of"]
 SHAPE: dict[str, tuple[int | None, int]] = {
     "conv1_1": (None, 32),
     "conv1_2": (None, 32),
-    "conv2_1": (None, 64),
+    "conv2_1": (None, 96),
     "conv2_2": (64, 128),
     "conv3_1": (96, 256),
     "conv3_2": (64, 256),
@@ -29,11 +29,11 @@ SHAPE: dict[str, tuple[int | None, int]] = {
     "conv4_1": (160, 512),
     "conv4_2": (192, 512),
     "conv4_3": (192, 512),
-    "conv4_4": (224, 512),
-    "conv5_1": (384, 512),
-    "conv5_2": (96, 512),
-    "conv5_3": (96, 512),
-    "conv5_4": (96, 512),
+    "conv4_4": (256, 512),
+    "conv5_1": (None, 512),
+    "conv5_2": (64, 512),
+    "conv5_3": (64, 512),
+    "conv5_4": (64, 512),
 }
 
 
