@@ -38,7 +38,7 @@ ROUNDS = 2  # of transfers followed by a fit of everything
 TRANSFERS = 20  # in each round
 OWN_KEPT = 240  # own pictures, the newest
 
-THIN_PLAN = Plan(400, 8, 96, 0.02, {"conv1_1": 1.0, "conv1_2": 0.5, "conv2_1": 1.0})
+THIN_PLAN = Plan(1600, 8, 96, 0.02, {"conv1_1": 1.0, "conv1_2": 0.5, "conv2_1": 1.0}, gram=10.0)
 POLISH_WEIGHTS = {
     **{"conv1_1": 1.0, "conv1_2": 0.2, "conv2_1": 1.0, "conv2_2": 0.3},
     **{"conv3_1": 1.0, "conv3_2": 0.15, "conv3_3": 0.15, "conv3_4": 0.3},
@@ -92,7 +92,7 @@ class Workshop:
         return Trainer(self.student, self.teacher, self.polish, lambda name: True)
 
     def _thin(self, generator: torch.Generator, tick: Tick) -> None:
-        batches = self.material.batches((6, 2, 0), THIN_PLAN.side, generator)
+        batches = self.material.batches((5, 3, 0), THIN_PLAN.side, generator)
         with torch.no_grad():
             found = [self.teacher.features(centre(batch), THIN[-1]) for batch in itertools.islice(batches, 12)]
         before = None
