@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -37,14 +41,14 @@ def test_twice_the_sides_is_four_times_the_pictures_and_maps() -> None:
     fixed = memory.BASE + ENCODER.bytes
     small, large = (need(WHOLE, (2048 * k, 2048 * k)) - fixed for k in (2, 4))
     # both sizes are above the one where the history is at its shortest, so everything is in proportion to pixels
-    assert memory.history(4096, 4096) == memory.history(8192, 8192) == 3
+    assert memory.history(4096, 4096) == memory.history(8192, 8192) == (3, torch.bfloat16)
     assert large == pytest.approx(4 * small, rel=0.01)
 
 
 def test_history_depends_on_the_size_alone() -> None:
-    assert memory.history(384, 512) == 20
-    assert memory.history(100, 100) == 20
-    assert 3 <= memory.history(1536, 2048) < 20
+    assert memory.history(384, 512) == memory.history(768, 1024) == (20, torch.float32)
+    assert memory.history(1536, 2048) == (17, torch.bfloat16)  # 0.6 GiB over 2 · 2 bytes · 3 channels
+    assert memory.history(3072, 4096) == (4, torch.bfloat16)
 
 
 def test_the_largest_picture_that_fits() -> None:
@@ -52,6 +56,47 @@ def test_the_largest_picture_that_fits() -> None:
     longer = memory.largest(ENCODER, SIZE, LAYERS, MAPS, limit)
     assert longer in (1920, 1984)  # a multiple of 64 below 2000; history is cut in whole moves
     assert memory.largest(ENCODER, SIZE, LAYERS, MAPS, 0.0) == 0
+
+
+def test_buffers_are_kept_only_where_memory_is_ample() -> None:
+    assert not memory.keep_buffers(needed=1.0, limit=1.4)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_kept_buffers_stay_with_the_process() -> None:
+    """In a process of its own, since the setting cannot be taken back: freed memory stays resident."""
+    program = """
+import psutil, torch
+from impasto import memory
+assert memory.keep_buffers(needed=1.0, limit=2.0)
+for count in (3, 30):
+    for _ in range(count):
+        torch.ones(2**24)  # 64 MiB, touched and let go
+    print(psutil.Process().memory_info().rss)
+"""
+    bare = program.replace("assert memory.keep_buffers(needed=1.0, limit=2.0)", "")
+    kept, given_back = (
+        [
+            int(line)
+            for line in subprocess.run([sys.executable, "-c", text], capture_output=True, check=True).stdout.split()
+        ]
+        for text in (program, bare)
+    )
+    assert kept[0] - given_back[0] > 2**25
+    assert kept[1] - kept[0] < 2**26
+
+
+def test_the_expected_time_counts_every_pixel_that_the_network_sees(
+    thin_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that takes one second an evaluation: the small version's pixels, border and all, set the pace."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr("impasto.transfer.time.perf_counter", lambda: float(next(ticks)))
+    content = plain.picture(200, 400)
+    transfer = Transfer(content, content, Recipe(net=thin_path, size=400, levels=2, iterations=(3, 5), border=16))
+    pace = 1 / ((128 + 32) * (256 + 32))
+    assert transfer.sizes == [(100, 200), (200, 400)]
+    assert transfer.expected_seconds() == pytest.approx(pace * (3 * 132 * 232 + 5 * 200 * 400))
 
 
 def test_a_size_that_cannot_fit_is_refused_with_one_that_can(thin_path: str) -> None:

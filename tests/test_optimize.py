@@ -237,7 +237,7 @@ def test_preconditioned_lbfgs_reaches_the_same_minimum() -> None:
 
 
 def test_the_memory_obeys_the_last_secant_and_forgets_negative_curvature() -> None:
-    memory = _Curvature(5, smoothing(3, 4))
+    memory = _Curvature(5, smoothing(3, 4), None)
     generator = torch.Generator().manual_seed(1)
     moves = [torch.randn(1, 3, 4, generator=generator) for _ in range(3)]
     changes = [s * torch.linspace(1, 3, 12).reshape(1, 3, 4) for s in moves]
@@ -247,3 +247,15 @@ def test_the_memory_obeys_the_last_secant_and_forgets_negative_curvature() -> No
     memory.add(moves[0], -changes[0])
     assert len(memory.pairs) == 3
     assert torch.allclose(memory.direction(changes[-1]), -moves[-1], atol=1e-5)
+
+
+def test_moves_remembered_in_half_precision_lead_to_the_same_minimum() -> None:
+    """Of a badly scaled bowl, in about as many evaluations."""
+    center, stiffness = torch.rand(3, 6, 5, generator=torch.Generator().manual_seed(0)), torch.logspace(0, 3, 90)
+    needed = []
+    for kept in (None, torch.bfloat16):
+        function = Counted(bowl(center, stiffness.view(3, 6, 5)))
+        steps = list(lbfgs(function, torch.full((3, 6, 5), 0.5), 200, kept=kept))
+        needed.append(next(step.index for step in steps if step.best_value < 1e-4 * steps[0].value))
+        assert torch.allclose(steps[-1].best, center, atol=1e-3)
+    assert needed[1] <= 1.5 * needed[0]

@@ -24,6 +24,7 @@ PICTURES = 9  # float32 pictures that the optimiser holds beside its history
 SCRATCH = 1.25  # what convolutions lay out anew, and what the allocator leaves between blocks
 SHARE = 0.7  # of the free memory that is taken without being asked
 HISTORY_BYTES = 0.6 * GIB
+MOVES = 20
 STRIPS = (256, 128, 64, 32, 16, 8)  # rows
 DEEP = frozenset({3, 4, 5})
 ROOMY = 1.5  # times the estimate that must be allowed before buffers are kept, as they leave gaps
@@ -60,12 +61,18 @@ def keep_buffers(needed: float, limit: float) -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     settings = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-    return all([mallopt(ctypes.c_int(key), ctypes.c_int(value)) for key, value in settings.items()])
+    return min(mallopt(ctypes.c_int(key), ctypes.c_int(value)) for key, value in settings.items()) == 1
 
 
-def history(height: int, width: int) -> int:
-    """Moves that L-BFGS remembers: 20, fewer for very large pictures; depends on the size alone, so results repeat."""
-    return max(3, min(20, int(HISTORY_BYTES / (2 * 3 * 4 * height * width))))
+def history(height: int, width: int) -> tuple[int, torch.dtype]:
+    """Moves that L-BFGS remembers, and in which precision: 20 in float32; for large pictures fewer, in bfloat16.
+
+    Depends on the size alone, so that results repeat.
+    """
+    numbers = 2 * 3 * height * width
+    if MOVES * 4 * numbers <= HISTORY_BYTES:
+        return MOVES, torch.float32
+    return max(3, min(MOVES, int(HISTORY_BYTES / (2 * numbers)))), torch.bfloat16
 
 
 def need(encoder: Encoder, size: tuple[int, int], layers: Iterable[str], maps: Iterable[str], plan: Plan) -> float:
@@ -94,7 +101,8 @@ def need(encoder: Encoder, size: tuple[int, int], layers: Iterable[str], maps: I
     # On the way back through a block: what all blocks so far start from, and the gradients by two of these.
     inputs = max(sum(starts[: b + 1]) + sum(starts[b : b + 2]) for b in range(depth))
     targets = sum(encoder.width(name) * tall * wide / 4 ** (int(name[4]) - 1) * item for name in maps)
-    pictures = 3 * 4 * height * width * (PICTURES + 2 * history(height, width))
+    moves, precision = history(height, width)
+    pictures = 3 * height * width * (4 * PICTURES + 2 * moves * precision.itemsize)
     return float(BASE + encoder.bytes + pictures + targets + SCRATCH * (inputs + kept + strip))
 
 

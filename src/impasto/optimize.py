@@ -94,28 +94,32 @@ class _Best:
 class _Curvature:
     """The limited memory of L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.4)."""
 
-    def __init__(self, history: int, precondition: Operator | None) -> None:
+    def __init__(self, history: int, precondition: Operator | None, kept: torch.dtype | None) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
+        self.kept = kept
         self.precondition = precondition or (lambda v: v)
         self.scale = 1.0
 
     def add(self, s: Tensor, y: Tensor) -> None:
         """Remember a move s that changed the gradient by y, if the curvature along it is positive."""
-        sy = _dot(s, y)
-        if sy > 1e-10 * _dot(y, y):
+        own = s.dtype
+        s, y = s.to(self.kept or own), y.to(self.kept or own)  # what is remembered must fit together to the last bit
+        wide = y.to(own)
+        sy = _dot(s.to(own), wide)
+        if sy > 1e-10 * _dot(wide, wide):
             self.pairs.append((s, y, 1 / sy))
-            self.scale = sy / _dot(y, self.precondition(y))
+            self.scale = sy / _dot(wide, self.precondition(wide))
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Minus the inverse Hessian's estimate times the gradient."""
         q = gradient.clone()
         alphas = []
         for s, y, rho in reversed(self.pairs):
-            alphas.append(rho * _dot(s, q))
-            q.sub_(y, alpha=alphas[-1])
+            alphas.append(rho * _dot(s.to(q.dtype), q))
+            q.sub_(y.to(q.dtype), alpha=alphas[-1])
         q = self.precondition(q).mul_(self.scale if self.pairs else 1.0)
         for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
-            q.add_(s, alpha=alpha - rho * _dot(y, q))
+            q.add_(s.to(q.dtype), alpha=alpha - rho * _dot(y.to(q.dtype), q))
         return q.neg_()
 
 
@@ -127,15 +131,17 @@ def lbfgs(
     lower: float = 0.0,
     upper: float = 1.0,
     history: int = 20,
+    kept: torch.dtype | None = None,
     precondition: Operator | None = None,
 ) -> Iterator[Step]:
     """Minimise by projected L-BFGS with backtracking, at most `evaluations` gradients; ends early where nothing falls.
 
     Coordinates at a bound whose gradient points outward are held still, the rest move along the quasi-Newton direction,
     and the point is clipped to the box (Bertsekas 1982, "Projected Newton methods"). `precondition` is the first guess
-    of the inverse Hessian, a symmetric positive operator. Raises DivergenceError after three returns to the best point.
+    of the inverse Hessian, a symmetric positive operator. The last `history` moves are remembered, in the precision
+    `kept` (None: that of `x`). Raises DivergenceError after three returns to the best point.
     """
-    best, memory = _Best(), _Curvature(history, precondition)
+    best, memory = _Best(), _Curvature(history, precondition, kept)
     x = x.clamp(lower, upper)
     now = evaluate(x)
     best.record(x, now)

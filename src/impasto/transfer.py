@@ -29,6 +29,7 @@ __all__ = ["Progress", "Result", "Source", "Transfer", "steps", "stylize"]
 
 DEEPEST = scale_of("relu5_1")  # px: a side below this has no position left in block 5 without a border
 PACE = 256  # px: a picture large enough to foretell the pace of any other
+PACE_STEPS = 3  # evaluations of it, of which the quickest counts
 
 Source = str | PathLike[str] | Image.Image | np.ndarray | Tensor | images.Picture
 
@@ -218,21 +219,29 @@ class Transfer:
         return color.luminance(start) if self.content.shape[0] == 1 else start
 
     def expected_seconds(self) -> float:
-        """How long `steps` will take, by the pace of one evaluation on a small version of the picture."""
+        """How long `steps` will take, by the pace of a few evaluations of a small version of the picture."""
         size = images.fit(self.size, min(PACE, max(self.size)))
         plan = self.needs[-1].plan
         objective = self._objective(size, bare=False, plan=replace(plan, rows=min(plan.rows, size[0] // 4 * 2)))
         start = images.resize(self.start, size).to(self.device)
-        objective(start)
-        begun = time.perf_counter()
-        objective(start)
-        pace = (time.perf_counter() - begun) / (size[0] * size[1])
-        return pace * sum(count * h * w for count, (h, w) in zip(self.evaluations, self.sizes, strict=True))
+        taken = []
+        for _ in range(PACE_STEPS):
+            begun = time.perf_counter()
+            objective(start).gradient.sum().item()  # waits for the device
+            taken.append(time.perf_counter() - begun)
+        work = [self._area(level) * count for level, count in enumerate(self.evaluations)]
+        return min(taken) / _bordered(size, self.recipe.border) * sum(work)
+
+    def _area(self, level: int) -> int:
+        """Pixels that the network sees at a level."""
+        return _bordered(self.sizes[level], 0 if self._bare(level) else self.recipe.border)
+
+    def _bare(self, level: int) -> bool:
+        return 0 < level == len(self.sizes) - 1
 
     def objective(self, level: int) -> Objective:
         """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size."""
-        bare = 0 < level == len(self.sizes) - 1
-        return self._objective(self.sizes[level], bare, self.needs[level].plan)
+        return self._objective(self.sizes[level], self._bare(level), self.needs[level].plan)
 
     def _objective(self, size: tuple[int, int], bare: bool, plan: Plan) -> Objective:
         """The targets at a size.
@@ -296,8 +305,8 @@ class Transfer:
         if self.recipe.optimizer == "adam":
             return optimize.adam(objective, start, evaluations, learning_rate=self.recipe.learning_rate)
         smooth = optimize.smoothing(start.shape[1], start.shape[2], self.device)
-        history = memory.history(start.shape[1], start.shape[2])
-        return optimize.lbfgs(objective, start, evaluations, history=history, precondition=smooth)
+        moves, kept = memory.history(start.shape[1], start.shape[2])
+        return optimize.lbfgs(objective, start, evaluations, history=moves, kept=kept, precondition=smooth)
 
 
 def steps(
@@ -321,6 +330,11 @@ def stylize(content: Source, styles: Source | Sequence[Source], recipe: Recipe |
 
 def _with(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:
     return (recipe or Recipe()).replace(**options) if options else recipe or Recipe()
+
+
+def _bordered(size: tuple[int, int], border: int) -> int:
+    """Pixels of a picture with its border."""
+    return (size[0] + 2 * border) * (size[1] + 2 * border)
 
 
 def _read(source: Source, role: str) -> images.Picture:
