@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import many
 import plain
 import thin
+from impasto import cli
 
 torch.set_num_threads(1)  # the pictures are small: threads would wait for each other, most of all on a busy machine
 
@@ -31,3 +33,23 @@ def thin_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("net") / "thin.safetensors"
     thin.write_safetensors(path, {key: tensor.numpy() for key, tensor in plain.tensors().items()})
     return str(path)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with two paintings."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    many.draw(tmp_path / "one.png", 1)
+    many.draw(tmp_path / "two.png", 2)
+    return tmp_path
+
+
+@pytest.fixture
+def photos(gallery: Path) -> Path:
+    """In the gallery: twelve photos in folders, one of them corrupt."""
+    for number in range(11):
+        many.draw(gallery / "photos" / ("deep/er" if number % 2 else "") / f"{number:02}.png", 10 + number)
+    (gallery / "photos" / "deep" / "bad.jpg").write_bytes(b"\xff\xd8\xffnonsense")
+    return gallery / "photos"

@@ -121,7 +121,7 @@ def test_commands_are_found_and_wrong_ones_are_noticed() -> None:
 def test_every_flag_and_variable_exists(path: Path) -> None:
     text = text_of(path)
     known = set(FOREIGN)
-    for name in ("demo", "recipe", "weights"):
+    for name in ("batch", "demo", "recipe", "weights"):
         known |= flags_of(cli.app[name])
     known |= flags_of(cli.app) | {"--help", "--version"}
     written = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         OptionError,
         OutputError,
         RunError,
+        SomeFailedError,
         WeightsError,
     )
     from impasto.recipe import Recipe
@@ -43,6 +44,7 @@ __all__ = [
     "Recipe",
     "Result",
     "RunError",
+    "SomeFailedError",
     "Targets",
     "Transfer",
     "WeightsError",

@@ -11,14 +11,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 
 from impasto._version import __version__
 from impasto.console import Console, say
 from impasto.errors import ImpastoError, MemoryShortError, OptionError, shown
-from impasto.flags import gather, one, recipe_from, with_recipe_flags
+from impasto.flags import Elsewhere, gather, one, recipe_from, with_recipe_flags
 from impasto.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = ["app", "run"]
 
 BUG, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # exit statuses beside those of errors.py
 MISSING = "CONTENT, at least one STYLE and -o RESULT are needed; see impasto --help, or try impasto demo"
+HERE = Elsewhere()  # in this process
 FILES = Group("Files and messages", sort_key=-1)
 
 app = App(
@@ -124,6 +125,42 @@ def demo(
     shown_by = demonstration.run(out, size, Console())
     print(f"{shown(shown_by.sheet)} shows the photo, the painting and the result. The same by hand:")
     print(shlex.join(shown_by.command))
+
+
+@app.command
+@with_recipe_flags
+def batch(
+    *photos: Annotated[str, Parameter(name="PHOTO_OR_FOLDER", help="Photos, and folders of photos at any depth.")],
+    style: Annotated[
+        tuple[str, ...], Parameter(name="--style", negative=(), group=FILES, help="A painting. Repeatable.")
+    ],
+    out: Annotated[
+        Path, Parameter(group=FILES, help="Folder to write to; made if need be. A second run goes on in it.")
+    ],
+    pairs: Annotated[
+        Literal["each", "all"],
+        Parameter(group=FILES, help="each: every photo with every style; all: every photo with all styles blended."),
+    ] = "each",
+    form: Annotated[
+        Literal["png", "jpg", "webp", "tif"], Parameter(name="--format", group=FILES, help="Format of the results.")
+    ] = "png",
+    recipe: Annotated[
+        Path | None, Parameter(group=FILES, help="Start from the options in a file, as impasto CONTENT STYLE does.")
+    ] = None,
+    quiet: Annotated[bool, Parameter(group=FILES, negative=(), show_default=False, help="Show errors only.")] = False,
+    elsewhere: Elsewhere = HERE,
+    **options: Any,
+) -> None:
+    """Paint many photos, each in the style of one or several paintings."""
+    from impasto import batch as many
+    from impasto import jobs, provenance
+
+    base = provenance.read_recipe(recipe)[0] if recipe is not None else None
+    tasks = many.tasks(photos, style, recipe_from(options, base), out, pairs=pairs)
+    console = Console(quiet=quiet)
+    with elsewhere.carrier() as carry:
+        outcomes = jobs.run(tasks, out, suffix=f".{form}", carry=carry, console=console)
+    jobs.report(outcomes, console)
 
 
 @app.command(name="recipe")

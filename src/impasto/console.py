@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from impasto.fetching import Progress as Bytes
     from impasto.transfer import Progress
 
-__all__ = ["Bar", "Console", "duration", "listed", "say"]
+__all__ = ["Bar", "Console", "Jobs", "duration", "listed", "say"]
 
 
 def say(line: str) -> None:
@@ -86,6 +87,16 @@ class Console:
             yield Bar(live)
 
     @contextmanager
+    def jobs(self, count: int, opening: str) -> Iterator[Jobs]:
+        """One bar for `count` pictures; `opening` is what is said once where there is no terminal to draw it on."""
+        if self.quiet or not self.terminal:
+            self.line(opening)
+            yield Jobs(None, count)
+            return
+        with self._live(_TransferBar) as live:
+            yield Jobs(live, count)
+
+    @contextmanager
     def download(self, name: str) -> Iterator[Bytes]:
         """A bar for a download, which appears with its first bytes."""
         if self.quiet or not self.terminal:
@@ -137,6 +148,38 @@ class Bar:
         """Say that the interrupt has been understood."""
         if self._live is not None:
             self._live.below = "stopping; once more to stop without saving"
+
+
+class Jobs:
+    """The bar over many pictures, with the time left; counts where there is no bar."""
+
+    def __init__(self, live: _Lasting | None, count: int) -> None:
+        self._live, self._count = live, count
+        self._task = None if live is None else live.add_task("", total=count, place="", clock="")
+        self._begun = time.monotonic()
+        self._shares: dict[int, float] = {}
+        self.ended = 0
+        self._show()
+
+    def tell(self, number: int, share: float) -> None:
+        """Show that a share 0…1 of one picture is done."""
+        self._shares[number] = share
+        self._show()
+
+    def end(self, number: int) -> None:
+        """Show that one picture is done with."""
+        self._shares.pop(number, None)
+        self.ended += 1
+        self._show()
+
+    def _show(self) -> None:
+        if self._live is None or self._task is None:
+            return
+        done = self.ended + sum(self._shares.values())
+        passed = time.monotonic() - self._begun
+        left = f", {duration(passed * (self._count - done) / done)} left" if done else ""
+        place = f"{self.ended} of {self._count} pictures"
+        self._live.update(self._task, completed=done, place=place, clock=f"{duration(passed)}{left}")
 
 
 class _Lasting(RichProgress):

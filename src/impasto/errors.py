@@ -6,7 +6,8 @@
     ├── WeightsError                4  network weights that are missing, damaged or foreign
     ├── RunError                    5  the run could not go on
     │   ├── DivergenceError            the loss stopped being a number, three times
-    │   └── MemoryShortError           not enough memory for this size
+    │   ├── MemoryShortError           not enough memory for this size
+    │   └── SomeFailedError            some of many pictures could not be painted
     └── OutputError (OSError)       6  a result that cannot be written
 
 Each message is one line that names the thing, its value and the remedy.
@@ -22,6 +23,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "RunError",
+    "SomeFailedError",
     "WeightsError",
     "shown",
 ]
@@ -67,6 +69,10 @@ class DivergenceError(RunError):
 
 class MemoryShortError(RunError):
     """There is not enough memory for a picture of this size."""
+
+
+class SomeFailedError(RunError):
+    """Some of many pictures could not be painted; the others are there."""
 
 
 class OutputError(ImpastoError, OSError):

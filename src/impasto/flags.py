@@ -8,18 +8,25 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from cyclopts import Group, Parameter, Token
 
 from impasto.errors import OptionError
 from impasto.recipe import GROUPS, Recipe
 
-__all__ = ["flag", "gather", "one", "recipe_from", "with_recipe_flags"]
+__all__ = ["Elsewhere", "flag", "gather", "one", "recipe_from", "with_recipe_flags"]
+
+if TYPE_CHECKING:
+    from impasto.jobs import Carry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+ADDRESS = re.compile(r"auto|local|(ray://)?[^/\\\s]+:\d+")  # as Ray takes it
+JOBS = Group("Where the jobs run", sort_key=-1)
 HELP_GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(GROUPS)}
 
 
@@ -60,8 +67,12 @@ def recipe_from(options: Mapping[str, Any], base: Recipe | None = None) -> Recip
 def gather(arguments: Sequence[str]) -> list[str]:
     """Join the numbers that follow a flag of several numbers, and only these, so that pictures may follow.
 
+    Likewise the address that may follow --ray.
+
     >>> gather(["--blend", "0.7", "0.3", "photo.jpg"])
     ['--blend=0.7,0.3', 'photo.jpg']
+    >>> gather(["--ray", "photo.jpg", "--ray", "10.0.0.1:6379"])
+    ['--ray=local', 'photo.jpg', '--ray=10.0.0.1:6379']
     """
     lists = {flag(name) for name in Recipe.model_fields if _several(name) and _kind(name) in (int, float)}
     joined: list[str] = []
@@ -76,6 +87,8 @@ def gather(arguments: Sequence[str]) -> list[str]:
             while rest and all(NUMBER.fullmatch(part) for part in rest[0].strip(",").split(",")):
                 values.append(rest.pop(0))
             argument = f"{name}={','.join(value.strip(',') for value in values)}"
+        elif argument == "--ray":
+            argument = f"--ray={rest.pop(0) if rest and ADDRESS.fullmatch(rest[0]) else 'local'}"
         joined.append(argument)
     return joined
 
@@ -83,6 +96,39 @@ def gather(arguments: Sequence[str]) -> list[str]:
 def one(kind: Any, tokens: Sequence[Token]) -> Any:
     """Convert the value of a flag; unlike cyclopts, which rounds 3.5 where a whole number is asked for."""
     return _converted(kind, tokens[0].value)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Elsewhere:
+    """The flags that say where many jobs are carried out; shared by all commands that have many."""
+
+    ray: Annotated[
+        str | None,
+        Parameter(
+            group=JOBS,
+            show_default=False,
+            help="Carry the jobs out on Ray: without an address on this machine, with one, HOST:PORT, on that cluster.",
+        ),
+    ] = None
+    cpus_per_job: Annotated[int, Parameter(group=JOBS, converter=one, help="CPUs of a job on Ray.")] = 1
+    gpus_per_job: Annotated[
+        float | None,
+        Parameter(
+            group=JOBS,
+            show_default=False,
+            converter=one,
+            help="GPUs of a job on Ray, as in 1 or 0.5; by default 1 where the cluster has GPUs, else 0.",
+        ),
+    ] = None
+
+    def carrier(self) -> AbstractContextManager[Carry]:
+        """Where the jobs are carried out, while entered; raises OptionError or RunError if that is impossible."""
+        from impasto import cluster, jobs
+
+        if self.ray is None:
+            return nullcontext(jobs.here)
+        return cluster.start(self.ray, cpus_per_job=self.cpus_per_job, gpus_per_job=self.gpus_per_job)
 
 
 def _annotation(name: str) -> Any:

@@ -61,7 +61,8 @@ def keep_buffers(needed: float, limit: float) -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     settings = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-    return min(mallopt(ctypes.c_int(key), ctypes.c_int(value)) for key, value in settings.items()) == 1
+    done = [int(mallopt(ctypes.c_int(key), ctypes.c_int(value))) for key, value in settings.items()]
+    return min(done) == 1
 
 
 def history(height: int, width: int) -> tuple[int, torch.dtype]:

@@ -1,0 +1,80 @@
+"""Many photos, each in the style of one or several paintings: which pictures are meant, and where their results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Literal
+
+from impasto.errors import ImageReadError, OptionError, shown
+from impasto.jobs import Task
+from impasto.recipe import Recipe
+
+__all__ = ["find", "tasks"]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+
+
+def tasks(
+    photos: Sequence[str],
+    styles: Sequence[str],
+    recipe: Recipe,
+    out: Path,
+    *,
+    pairs: Literal["each", "all"] = "each",
+) -> list[Task]:
+    """The jobs of a batch: every photo with `each` style, or with `all` of them blended.
+
+    `photos` names photos and folders of photos; `out` is where the results will go, so that they are not taken for
+    photos. Raises OptionError for what cannot work with any photo, ImageReadError for a folder without photos.
+    """
+    if not photos or not styles:
+        raise OptionError("at least one photo or folder, one --style and --out are needed; see impasto batch --help")
+    groups = [tuple(styles)] if pairs == "all" else [(style,) for style in styles]
+    if recipe.blend and len(recipe.blend) != len(groups[0]):
+        hint = "give one each" if pairs == "all" else "leave it out, or blend all styles with --pairs all"
+        raise OptionError(f"--blend: {len(recipe.blend)} weights for {len(groups[0])} style pictures; {hint}")
+    return [
+        Task(photo, group, recipe, "/".join((*folder, "-".join(PurePath(one).stem for one in (photo, *group)))))
+        for photo, folder in find(photos, out)
+        for group in groups
+    ]
+
+
+def find(photos: Sequence[str], out: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Every photo meant, with the folders between it and the folder given; those given by name as they are.
+
+    Folders are searched at any depth, in the order of their names, without hidden files and without `out`. Raises
+    ImageReadError for a folder without photos, or one that cannot be listed.
+    """
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for given in photos:
+        if not os.path.isdir(given):  # noqa: PTH112  (Path.is_dir would raise for an impossible name)
+            found.append((given, ()))
+            continue
+        inside = sorted(_inside(given, out), key=lambda one: (one[1], one[0]))
+        if not inside:
+            raise ImageReadError(f"{shown(given)}: holds no pictures ({' '.join(s[1:] for s in SUFFIXES)})")
+        found += inside
+    return found
+
+
+def _inside(given: str, out: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def failed(error: OSError) -> None:
+        raise ImageReadError(f"{shown(error.filename)}: cannot be listed ({error.strerror}); check your rights to it")
+
+    for place, folders, names in os.walk(given, onerror=failed):
+        folders[:] = [name for name in folders if name[0] != "." and not _same(Path(place, name), out)]
+        below = Path(place).relative_to(given).parts
+        for name in names:
+            path = Path(place, name)
+            if name[0] != "." and path.suffix.lower() in SUFFIXES and path.is_file():
+                yield str(path), below
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # the output folder is not there yet
+        return False
