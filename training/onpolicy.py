@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import impasto
 import torch
 from student import Student
 from torch import Tensor
+
+import impasto
 
 __all__ = ["transfers"]
 
@@ -61,6 +62,7 @@ def transfers(
             for progress in transfer.steps():
                 if half is None and progress.fraction >= early:
                     half = transfer.result().image
-            kept += [(picture * 255).round().byte() for picture in (half, transfer.result().image) if picture is not None]
+            pictures = (half, transfer.result().image)
+            kept += [(picture * 255).round().byte() for picture in pictures if picture is not None]
             done()
     return kept
