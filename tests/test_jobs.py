@@ -370,7 +370,7 @@ def test_an_input_that_changes_during_the_run_fails(tasks: list[Task]) -> None:
     assert outcomes[1].error == "b.png: it or a style has changed since the run began; run it again"
 
 
-def test_nothing_to_do_starts_nothing() -> None:
+def test_nothing_to_do_starts_nothing(folder: Path) -> None:
     def never(orders: Iterable[tuple[int, Order]], tell: Callable[[int, float], None]) -> jobs.Answers:
         raise AssertionError
         yield

@@ -64,6 +64,7 @@ def test_every_error_has_its_exit_status() -> None:
         "RunError": 5,
         "DivergenceError": 5,
         "MemoryShortError": 5,
+        "SomeFailedError": 5,
         "OutputError": 6,
     }
     assert sorted(expected) == sorted(name for name in errors.__all__ if isinstance(getattr(errors, name), type))
