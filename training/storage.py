@@ -1,4 +1,4 @@
-"""The student's file: large kernels in 8 bits with one scale a channel, the rest float16 and float32.
+"""The student's file: large kernels in 8 bits with one scale a channel, the rest in float16, biases in float32.
 
 A tensor KEY stored as int8 stands beside KEY.scale, float32, one number for each of its first dimension:
 value = int8 · scale.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 __all__ = ["load", "packed", "save", "unpacked"]
 
-EIGHT_BITS = 2**16  # numbers in a kernel from which on it is stored in 8 bits
+EIGHT_BITS = 2**14  # numbers in a kernel from which on it is stored in 8 bits
 
 
 def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -28,7 +28,7 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             stored[key] = (value / scale.view(-1, 1, 1, 1)).round().to(torch.int8)
             stored[f"{key}.scale"] = scale
         else:
-            stored[key] = value.half() if value.dim() == 4 else value
+            stored[key] = value if value.dim() == 1 else value.half()
     return stored
 
 

@@ -21,7 +21,7 @@ SHAPE: dict[str, tuple[int | None, int]] = {
     "conv1_1": (None, 32),
     "conv1_2": (None, 32),
     "conv2_1": (None, 96),
-    "conv2_2": (64, 128),
+    "conv2_2": (96, 128),
     "conv3_1": (96, 256),
     "conv3_2": (80, 256),
     "conv3_3": (80, 256),
