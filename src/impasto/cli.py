@@ -163,6 +163,78 @@ def batch(
     jobs.report(outcomes, console)
 
 
+@app.command
+@with_recipe_flags
+def sweep(
+    content: Annotated[str, Parameter(help="The photo to paint.")],
+    /,
+    *style: Annotated[str, Parameter(help="The painting, or several of them.")],
+    vary: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            group=FILES,
+            help="An axis, as in content_layer=conv2_2,conv4_2; + joins the parts of one value, as in "
+            "blend=0.2+0.8,0.5+0.5. Repeatable: one axis is a row, two are a grid, three a sheet for each value of "
+            "the first.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        Parameter(
+            name=("--output", "-o"),
+            group=FILES,
+            help="The sheet to draw, as in sheet.png; the page sheet.html and the folder sheet, with every picture, "
+            "its trace and its recipe, are made beside it.",
+        ),
+    ],
+    cell: Annotated[
+        int | None,
+        Parameter(
+            group=FILES, converter=one, help="Longer side of a picture on the sheet in pixels; 384, or less if many."
+        ),
+    ] = None,
+    inputs: Annotated[
+        bool,
+        Parameter(group=FILES, show_default=False, help="Show photo and paintings in the sheet's corner (default)."),
+    ] = True,
+    recipe: Annotated[
+        Path | None, Parameter(group=FILES, help="Start from the options in a file, as impasto CONTENT STYLE does.")
+    ] = None,
+    overwrite: Annotated[
+        bool, Parameter(group=FILES, negative=(), show_default=False, help="Draw sheet and page anew where they exist.")
+    ] = False,
+    quiet: Annotated[bool, Parameter(group=FILES, negative=(), show_default=False, help="Show errors only.")] = False,
+    elsewhere: Elsewhere = HERE,
+    **options: Any,
+) -> None:
+    """Paint CONTENT with every combination of some options' values, and draw a sheet of the results."""
+    from impasto import jobs, provenance
+    from impasto import sweep as many
+
+    if not style:
+        raise OptionError("CONTENT, at least one STYLE, --vary FIELD=VALUES and -o SHEET are needed")
+    if cell is not None and not 16 <= cell <= 4096:
+        raise OptionError(f"--cell: {cell} is no size for a picture on a sheet; use 16 to 4096")
+    axes = [many.axis(text) for text in vary]
+    base = provenance.read_recipe(recipe)[0] if recipe is not None else None
+    console = Console(quiet=quiet)
+    with elsewhere.carrier() as carry:
+        found = many.run(
+            content,
+            style,
+            axes,
+            recipe_from(options, base),
+            output,
+            cell=cell,
+            inputs=inputs,
+            overwrite=overwrite,
+            carry=carry,
+            console=console,
+        )
+    jobs.report(found.outcomes, console)
+
+
 @app.command(name="recipe")
 def print_recipe(picture: Annotated[str, Parameter(help="A PNG or TIFF made by impasto.")], /) -> None:
     """Print what made a picture, as a TOML file for --recipe."""

@@ -28,7 +28,7 @@ LINES = 4  # of a heading or label; what is longer ends in an ellipsis
 INPUT = 0.36  # of a cell's longer side: the inputs in the corner
 BREAKS = "_/+:,=-. "  # where a long word may be parted; elsewhere only if it must
 
-Picture = TypeVar("Picture", covariant=True)
+Shown = TypeVar("Shown")
 Other = TypeVar("Other")
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -43,17 +43,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Grid(Generic[Picture]):
+class Grid(Generic[Shown]):
     """Cells in rows; with headings across and down where two axes span them, else each with its label."""
 
-    rows: tuple[tuple[Picture, ...], ...]
+    rows: tuple[tuple[Shown, ...], ...]
     title: str = ""
     across: str = ""  # what the columns vary
     down: str = ""  # what the rows vary
     columns: tuple[str, ...] = ()  # its values
     sides: tuple[str, ...] = ()
 
-    def map(self, change: Callable[[Picture], Other]) -> Grid[Other]:
+    def map(self, change: Callable[[Shown], Other]) -> Grid[Other]:
         """The same grid of other cells."""
         rows = tuple(tuple(change(cell) for cell in row) for row in self.rows)
         return Grid(rows, self.title, self.across, self.down, self.columns, self.sides)
@@ -117,7 +117,7 @@ class _Layout:
         self.column = max(box[0], NARROWEST * self.size)
 
     def text(
-        self, text: str, width: int, font: Font, ink: tuple[int, int, int], lines: int, align: str = "l"
+        self, text: str, width: int, font: Font, ink: tuple[int, int, int], lines: int, *, align: str = "l"
     ) -> Image.Image:
         """A text as a picture of exactly this width (less where it is set left), as high as its lines."""
         parts = wrapped(text, font, width, lines)
@@ -135,19 +135,19 @@ class _Layout:
 def _grid(layout: _Layout, grid: Grid[Cell]) -> Image.Image:
     """The cells with their headings."""
     column, (_, high), gap = layout.column, layout.box, layout.gap
-    heads = [layout.text(text, column, layout.font, INK, LINES, "m") for text in grid.columns]
+    heads = [layout.text(text, column, layout.font, INK, LINES, align="m") for text in grid.columns]
     widest = WORDS * layout.size
     sides = [layout.text(text, widest, layout.font, INK, LINES) for text in grid.sides]
     corner = layout.text(grid.down, widest, layout.font, FAINT, LINES)
     left = max((part.width for part in [*sides, corner]), default=0) + gap if sides else 0
     count = max(len(row) for row in grid.rows)
     width = left + count * column + (count - 1) * gap
-    across = layout.text(grid.across, width - left, layout.font, FAINT, LINES, "m")
+    across = layout.text(grid.across, width - left, layout.font, FAINT, LINES, align="m")
     labels = [
-        [] if heads else [layout.text(place.label, column, layout.font, INK, LINES, "m") for place in row]
+        [] if heads else [layout.text(place.label, column, layout.font, INK, LINES, align="m") for place in row]
         for row in grid.rows
     ]
-    top = across.height + gap // 2 + max(max(part.height for part in heads), corner.height) + gap // 2 if heads else 0
+    top = across.height + gap // 2 + max(*(part.height for part in heads), corner.height) + gap // 2 if heads else 0
     heights = [
         max(high, sides[n].height if sides else 0) + max((gap // 2 + part.height for part in labels[n]), default=0)
         for n in range(len(grid.rows))
@@ -162,7 +162,7 @@ def _grid(layout: _Layout, grid: Grid[Cell]) -> Image.Image:
     y = top
     for number, row in enumerate(grid.rows):
         if sides:
-            image.paste(sides[number], (0, y + (high - sides[number].height) // 2 if high >= sides[number].height else y))
+            image.paste(sides[number], (0, y + max(0, (high - sides[number].height) // 2)))
         for place, item in enumerate(row):
             x = left + place * (column + gap)
             picture = _field(layout, item)
