@@ -6,13 +6,14 @@ Knows nothing of transfers: it gets pictures and words, and every text keeps to 
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["CELL", "Cell", "Grid", "contained", "draw", "wrapped"]
+__all__ = ["CELL", "Cell", "Grid", "contained", "draw", "legible", "wrapped"]
 
 CELL = 384  # pixels: longer side of a picture on the sheet, where it is no smaller itself and nothing else is asked for
 AREA = 60_000_000  # pixels of all pictures of a sheet together, unless a size is asked for
@@ -26,6 +27,7 @@ NARROWEST = 7  # times the size of the letters: the least width of a column, so 
 WORDS = 9  # the same for the column of the row headings, at most
 LINES = 4  # of a heading or label; what is longer ends in an ellipsis
 INPUT = 0.36  # of a cell's longer side: the inputs in the corner
+SAME = {"×": "x", "–": "-", "—": "-", "≥": ">=", "≤": "<=", "ß": "ss", "ø": "o"}  # the font has ASCII and little else
 BREAKS = "_/+:,=-. "  # where a long word may be parted; elsewhere only if it must
 
 Shown = TypeVar("Shown")
@@ -76,7 +78,7 @@ def draw(
         parts.insert(0, layout.text(grid.title, parts[0].width, layout.large, INK, LINES))
     if caption or inputs:
         parts.append(_foot(layout, caption, inputs, max(parts[-1].width, 2 * NARROWEST * layout.size)))
-    return _framed(_stacked(parts, layout.gap), layout.margin)
+    return _framed(_stacked(parts, layout.margin), layout.margin)
 
 
 def contained(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -90,9 +92,20 @@ def contained(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(width * side / longest)), max(1, round(height * side / longest))
 
 
+def legible(text: str) -> str:
+    """A text in the letters that the font has: accents left off, a ? for what has no near relative.
+
+    >>> legible("Frühling 12×3 – 春")
+    'Fruhling 12x3 - ?'
+    """
+    plain = unicodedata.normalize("NFKD", "".join(SAME.get(letter, letter) for letter in text))
+    letters = (letter for letter in plain if not unicodedata.combining(letter))
+    return "".join(letter if letter.isascii() or letter == "…" else "?" for letter in letters)
+
+
 def wrapped(text: str, font: Font, width: float, lines: int) -> list[str]:
     """A text in at most so many lines, none wider than `width`; what does not fit ends in an ellipsis."""
-    rest, done = " ".join(text.split()), list[str]()
+    rest, done = " ".join(legible(text).split()), list[str]()
     while rest:
         if font.getlength(rest) <= width:
             return [*done, rest]
@@ -196,14 +209,16 @@ def _foot(
     layout: _Layout, caption: Sequence[str], inputs: Sequence[tuple[str, Image.Image]], width: int
 ) -> Image.Image:
     """The inputs in the corner, and the caption beside them or, where that leaves it too little room, below."""
-    high = max(48, round(INPUT * layout.side))
-    shown = []
-    for name, picture in inputs:
-        wide, tall = contained(picture.size, high)
-        small = picture.resize((wide, tall), Image.Resampling.LANCZOS)
+    longest = max(48, round(INPUT * layout.side))
+    sizes = [contained(picture.size, longest) for _, picture in inputs]
+    high = max((tall for _, tall in sizes), default=0)
+    small = []
+    for (name, picture), (wide, tall) in zip(inputs, sizes, strict=True):
+        image = Image.new("RGB", (wide, high), GROUND)
+        image.paste(picture.resize((wide, tall), Image.Resampling.LANCZOS), (0, high - tall))
         word = layout.text(name, max(wide, NARROWEST * layout.size), layout.font, FAINT, 2)
-        shown.append(_stacked([small, word], layout.gap // 2))
-    rows = _in_rows(shown, width, layout.gap)
+        small.append(_stacked([image, word], layout.gap // 2))
+    rows = _in_rows(small, width, layout.gap)
     corner = _stacked([_side_by_side(row, layout.gap) for row in rows], layout.gap) if rows else None
     room = width - (corner.width + layout.margin if corner else 0)
     beside = corner is not None and room >= max(width // 3, 2 * NARROWEST * layout.size)
