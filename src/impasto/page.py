@@ -67,7 +67,8 @@ def html(title: str, grids: Sequence[Grid[Shown]], *, caption: Sequence[str], th
 
     A picture that cannot be read is a cell with the reason; nothing is raised for it.
     """
-    shell, style, script = (_part(f"page.{kind}") for kind in ("html", "css", "js"))
+    data = resources.files("impasto") / "data"
+    shell, style, script = ((data / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     side = min(LONGEST, math.isqrt(AREA // max(1, sum(len(row) for grid in grids for row in grid.rows))))
     return Template(shell).substitute(
@@ -79,10 +80,6 @@ def html(title: str, grids: Sequence[Grid[Shown]], *, caption: Sequence[str], th
         grids="\n".join(_section(grid, grid.title if grid.title != title else "", side) for grid in grids),
         script=script,
     )
-
-
-def _part(name: str) -> str:
-    return (resources.files("impasto") / "data" / name).read_text(encoding="utf-8")
 
 
 def _section(grid: Grid[Shown], title: str, side: int) -> str:
@@ -114,8 +111,8 @@ def _cell(cell: Shown, side: int) -> str:
         except ImageReadError as error:
             reason = str(error)
         else:
-            size = f'width="{image.width}" height="{image.height}"'
-            picture = f'<img alt="{label}" {size} loading="lazy" src="{_data(image)}">'
+            width, height = image.size
+            picture = f'<img alt="{label}" width="{width}" height="{height}" loading="lazy" src="{_data(image)}">'
     failed = f"failed: {_text(reason)}"
     spoken = label if picture else f"{label}, {failed}"
     inside = picture or f'<span class="failed">{failed}</span>'
@@ -202,8 +199,8 @@ def _curves(path: Path | None) -> str:
     classes = dict(zip(names, (f"c{n % COLOURS}{' dashed' * (n >= COLOURS)}" for n in range(len(names))), strict=True))
     classes[TOTAL] = "total"
     for name, values in lines.items():
-        points = [(x(number), y(value)) for number, value in enumerate(values, 1)]
-        parts.append(f'<path class="curve {classes[name]}" d="{_path(points)}"><title>{_text(name)}</title></path>')
+        drawn = _path([(x(number), y(value)) for number, value in enumerate(values, 1)])
+        parts.append(f'<path class="curve {classes[name]}" d="{drawn}"><title>{_text(name)}</title></path>')
     legend = "".join(
         f'<li><svg viewBox="0 0 24 8" aria-hidden="true"><path class="curve {classes[name]}" d="M1 4H23"/></svg>'
         f"{_text(name)}</li>"

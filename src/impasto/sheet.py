@@ -19,7 +19,7 @@ CELL = 384  # pixels: longer side of a picture on the sheet, where it is no smal
 AREA = 60_000_000  # pixels of all pictures of a sheet together, unless a size is asked for
 EMPTY = (4, 3)  # shape of a cell where no picture says which
 
-GROUND, INK, FAINT = (236, 234, 230), (58, 56, 52), (112, 109, 103)  # demo.py's ground; ink at 10:1 and 4.5:1 on it
+GROUND, INK, FAINT = (236, 234, 230), (58, 56, 52), (96, 94, 90)  # demo.py's; the inks at 9:1 and 5:1
 FIELD, LINE = (226, 223, 217), (188, 184, 176)  # a cell without a picture, and its border
 FONT = 0.045  # of a cell's longer side,
 SMALLEST, LARGEST = 12, 32  # but within these, in pixels
@@ -282,9 +282,7 @@ def _metrics(font: Font) -> tuple[int, int]:
 
 def _fitting(text: str, font: Font, width: float) -> int:
     """How many characters of a text go on one line: up to a space, else to another good place, else what fits."""
-    count = 1
-    while count < len(text) and font.getlength(text[: count + 1].rstrip()) <= width:
-        count += 1
+    count = _most(text, lambda part: font.getlength(part.rstrip()) <= width)
     for breaks in (" ", BREAKS):
         for place in range(count, count // 3, -1):
             if text[place - 1] in breaks or (breaks == " " and text[place : place + 1] == " "):
@@ -293,6 +291,13 @@ def _fitting(text: str, font: Font, width: float) -> int:
 
 
 def _cut(text: str, font: Font, width: float) -> str:
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    return text[: _most(text, lambda part: font.getlength(part + "…") <= width)].rstrip() + "…"
+
+
+def _most(text: str, fits: Callable[[str], bool]) -> int:
+    """The most characters of a text that fit, at least one; by halves, as a text may be very long."""
+    low, high = 1, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(text[:middle]) else (low, middle - 1)
+    return low
