@@ -25,7 +25,7 @@ HOSTILE = """</script></template><img src=x onerror=alert(1)>"'&amp;$title<!-- Ã
 
 
 class Tree(HTMLParser):
-    """Elements as tables of their tag, attributes, text and the tags around them; fails where tags are not closed in order."""
+    """Elements with their attributes, text and the tags around; fails where tags are not closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -85,6 +85,7 @@ def test_values_as_one_would_type_them() -> None:
         "4:10",
         "no",
     ]
+    assert worded(1234567.0) == "1234567.0"  # what would look like another value is written out
 
 
 def made(pictures: tuple[str, list[str]], recipe: Recipe, output: Path, *texts: str, **options: Any) -> Sweep:
@@ -108,7 +109,7 @@ def test_a_grid_its_folder_and_its_page(pictures: tuple[str, list[str]], recipe:
         assert picture.width > 3 * 32
     page = found.page.read_text(encoding="utf-8")
     assert "style weight 100, content layer conv2_2" in page
-    assert saving.read_metadata(output) == {"sheet": "sheet.png"}
+    assert list(saving.read_metadata(output) or {}) == ["sweep"]
 
 
 def test_the_command_of_a_cell_paints_the_same_picture(
@@ -121,6 +122,20 @@ def test_the_command_of_a_cell_paints_the_same_picture(
     assert cli.run([*words[1:], "--quiet"]) == 0
     with Image.open(outcome.file) as one, Image.open(tmp_path / "again.png") as other:
         assert one.tobytes() == other.tobytes()
+
+
+def test_a_blend_for_another_number_of_styles_is_refused_before_any_work(
+    pictures: tuple[str, list[str]], recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="blend: 3 weights for 2 style pictures"):
+        made(pictures, recipe, tmp_path / "s.png", "blend=1+0,1+0+0")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "photo.png", "two.png"]
+
+
+@pytest.mark.parametrize("name", ["-p.png", "demo"])
+def test_the_command_of_a_cell_bears_any_name(name: str) -> None:
+    command = sweep._command(jobs.Task(name, ("folder/a b.png",), Recipe(), "x"), "x.png")
+    assert shlex.split(command) == ["impasto", f"./{name}", "folder/a b.png", "-o", "x.png"]
 
 
 def test_three_axes_are_a_sheet_for_each_value_of_the_first(
@@ -137,6 +152,7 @@ def test_a_second_run_paints_only_what_is_missing(
 ) -> None:
     output = tmp_path / "s.png"
     first = made(pictures, recipe, output, "style_weight=1,2")
+    assert [one.status for one in made(pictures, recipe, output, "style_weight=1,2").outcomes] == ["kept", "kept"]
     with pytest.raises(OutputError, match="exists already"):
         made(pictures, recipe, output, "style_weight=1,2,3")
     assert first.outcomes[1].file is not None

@@ -29,9 +29,8 @@ from impasto.sheet import Grid, contained
 __all__ = ["Shown", "html", "write"]
 
 LONGEST = 1024  # pixels: longer side of an embedded picture,
-AREA = 120_000_000  # or less, so that all of them together have no more pixels than these: some 40 MB
+AREA = 120_000_000  # or less, so that all of them together have no more pixels than these: some 60 MB
 QUALITY = 88  # of WebP; the originals lie beside the page
-
 WIDTH, HEIGHT = 640, 340  # of the curves, in units of their own
 LEFT, RIGHT, TOP, BOTTOM = 68, 12, 24, 46  # of these, around the plot
 COLOURS = 6  # of the lines (data/page.css); more terms begin again, dashed
@@ -40,7 +39,6 @@ DECADES = 0.5  # shown at least on the vertical axis, so that noise does not loo
 TICKS = 7  # at most on an axis
 MANTISSAS = ((1,), (1, 2, 5), (1, 2, 3, 4, 5, 6, 7, 8, 9))  # of the ticks: the first that gives three
 TOTAL = "total"
-
 Point = tuple[float, float]
 Scale = Callable[[float], float]
 

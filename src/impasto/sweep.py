@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ __all__ = ["Axis", "Sweep", "axis", "cells", "run", "worded"]
 
 MOST_AXES = 3
 MOST_CELLS = 400  # of one sweep; more is a slip of the keyboard
+LONGEST = 4096  # pixels of a picture's longer side that a sheet can use
 ROW = 6  # cells of a sheet's row, where one axis is wrapped
 JOIN = re.compile(r"(?<![\d.][eE])\+")  # a + between parts, not that of 1e+2
 NONE = "none"  # the empty value of a field that takes several
@@ -94,7 +97,10 @@ def worded(value: Any) -> str:
         return "+".join(worded(part) for part in value) or NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def cells(axes: Sequence[Axis], recipe: Recipe) -> list[tuple[tuple[Any, ...], Recipe]]:
@@ -143,22 +149,28 @@ def run(
     `output` that cannot be written.
     """
     found = cells(axes, recipe)
+    for _, made in found:
+        if made.blend and len(made.blend) != len(styles):
+            raise OptionError(f"blend: {len(made.blend)} weights for {len(styles)} style pictures; give one each")
     kinds = [Axis(one.field, tuple(dict.fromkeys(v[n] for v, _ in found))) for n, one in enumerate(axes)]
-    sheets = _sheets(output, kinds)
-    report = output.with_suffix(".html")
-    for path in sheets:
-        saving.check_target(path, overwrite=overwrite, inputs=[content, *styles])
-    if report.exists() and not overwrite:
-        raise OutputError(f"{shown(report)}: exists already; choose another name, or --overwrite")
     tasks = [Task(content, tuple(styles), made, _place(kinds, values)) for values, made in found]
+    mark = {"sweep": hashlib.sha256("".join(task.key for task in tasks).encode()).hexdigest()}
+    sheets, report = _sheets(output, kinds), output.with_suffix(".html")
+    ours = all(not path.exists() or _marked(path, mark) for path in sheets)
+    for path in sheets:
+        saving.check_target(path, overwrite=overwrite or ours, inputs=[content, *styles])
+    if report.is_dir() or (report.exists() and not (overwrite or (ours and sheets[0].exists()))):
+        raise OutputError(f"{shown(report)}: exists already; choose another name, or --overwrite")
     outcomes = jobs.run(tasks, output.with_suffix(""), extras=True, carry=carry, console=console)
+
+    from impasto import images
 
     caption = _caption(content, styles, kinds, recipe)
     corner = _corner(content, styles) if inputs else []
     grids = _grids(kinds, [_label(kinds, values) for values, _ in found], outcomes)
     for path, grid in zip(sheets, grids, strict=True):
         picture = sheet.draw(grid.map(_opened), cell=cell, caption=caption, inputs=corner)
-        _save(picture, path)
+        saving.write(path, images.read(picture).rgb, metadata=mark, overwrite=True)
     page.write(report, _title(kinds), [grid.map(_shown) for grid in grids], caption=caption)
     console.line(f"drew {', '.join(str(path) for path in sheets)} and {report}")
     return Sweep(tuple(kinds), tuple(outcomes), tuple(sheets), report)
@@ -201,7 +213,7 @@ def _grids(axes: Sequence[Axis], labels: Sequence[str], outcomes: Sequence[Outco
         for label, outcome in zip(labels, outcomes, strict=True)
     ]
     if len(axes) == 1:
-        across = min(len(places), ROW)
+        across = math.ceil(len(places) / math.ceil(len(places) / ROW))  # rows as even as they can be
         rows = tuple(tuple(places[start : start + across]) for start in range(0, len(places), across))
         return [Grid(rows, title=axes[0].words)]
     down, across_axis = axes[-2:]
@@ -227,8 +239,14 @@ def _opened(place: _Place) -> Cell:
     outcome = place.outcome
     if outcome.file is None:
         return Cell(place.short, None, outcome.error or "")
-    with Image.open(outcome.file) as file:
-        return Cell(place.short, file.convert("RGB"))
+    from impasto import images
+
+    try:
+        picture = images.read(outcome.file).rgb
+    except ImpastoError as error:
+        return Cell(place.short, None, str(error))
+    small = images.resize(picture, images.fit((picture.shape[1], picture.shape[2]), min(LONGEST, max(picture.shape))))
+    return Cell(place.short, Image.fromarray(images.to_array(small)))
 
 
 def _shown(place: _Place) -> page.Shown:
@@ -240,8 +258,13 @@ def _shown(place: _Place) -> page.Shown:
 
 def _command(task: Task, output: str) -> str:
     """The command that paints a cell by itself: the flags that differ from the defaults."""
-    words = ["impasto", task.content, *task.styles, "-o", output, *_flags(task.recipe)]
-    return shlex.join(words)
+    pictures = [_clear(path) for path in (task.content, *task.styles)]
+    return shlex.join(["impasto", *pictures, "-o", output, *_flags(task.recipe)])
+
+
+def _clear(path: str) -> str:
+    """A path that is taken for nothing else: neither for a flag nor for a command's name."""
+    return path if "/" in path or "\\" in path else f"./{path}"
 
 
 def _flags(recipe: Recipe, without: Sequence[str] = ()) -> list[str]:
@@ -285,7 +308,9 @@ def _corner(content: str, styles: Sequence[str]) -> list[tuple[str, Image.Image]
     return found
 
 
-def _save(picture: Image.Image, path: Path) -> None:
-    from impasto import images
-
-    saving.write(path, images.read(picture).rgb, metadata={"sheet": path.name}, overwrite=True)
+def _marked(path: Path, mark: Mapping[str, Any]) -> bool:
+    """Whether a sheet is of this very sweep, so that it may be drawn anew."""
+    try:
+        return saving.read_metadata(path) == mark
+    except ImpastoError:
+        return False
