@@ -5,7 +5,8 @@
 Each line of pairs.txt is `CONTENT STYLE`, two files beside it. The network's metadata tells which pictures of both
 folders it has not seen. Feature errors are |S − T|²/|T|² after the ReLU, summed over positions and pictures; Gram
 errors the same of Gram matrices, averaged over pictures. Pairs are painted by impasto with both networks, by the same
-schedule; the judge is the teacher in float32, looking at the finished pictures in 8 bits.
+schedule, those that lie beside the card already left as they are; the judge is the teacher in float32, looking at the
+finished pictures in 8 bits.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import impasto
 
 LONGEST = 512  # pixels of the held-out pictures
 PICTURES = 16  # of each kind at most
-TRANSFERS = 8  # each gives two pictures
+TRANSFERS = 5  # each gives two pictures
 STYLE_WEIGHT = 1000.0  # of the judged pictures, so that the style counts
 
 
@@ -88,11 +89,11 @@ def judge_table(
     for content, style in track(files, "pairs"):
         totals = []
         for label, net in nets.items():
-            result = impasto.stylize(
-                content, style, net=str(net), size=size, style_weight=STYLE_WEIGHT, style_trim=False
-            )
-            result.save(folder / f"{content.stem}_{style.stem}_{label}.png", overwrite=True)
-            losses = judge(teacher, opened(content), opened(style), result.image[None])
+            path = folder / f"{content.stem}_{style.stem}_{label}.png"
+            if not path.exists():
+                recipe = impasto.Recipe(net=str(net), size=size, style_weight=STYLE_WEIGHT, style_trim=False)
+                impasto.stylize(content, style, recipe).save(path)
+            losses = judge(teacher, opened(content), opened(style), opened(path))
             totals.append(losses[0] + STYLE_WEIGHT * losses[1])
         ratios.append(totals[1] / totals[0])
         lines.append(f"| {content.stem} × {style.stem} | {totals[0]:.2f} | {totals[1]:.2f} | {ratios[-1]:.2f} |")
