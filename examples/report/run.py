@@ -3,8 +3,8 @@
     python examples/report/run.py all --pictures FOLDER --out FOLDER
 
 FOLDER holds the report's pictures. Each figure is a recipe file beside this program: pictures, settings and the fields
-that vary. For each sheet of a figure there come a contact sheet, a page and the folder of its cells, and one table
-for all: FIGURE.csv and FIGURE.md. A run that was cut goes on where it stopped.
+that vary. For each sheet of a figure there come a contact sheet with a small copy, a page, and the folder of its cells;
+and one table for all, FIGURE.csv and FIGURE.md. A run that was cut goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ COMMON = {  # beta = 1, so that alpha is the report's ratio
     "iterations": (80, 60, 40),
 }
 DIGITS = 4  # of the numbers in the tables
+REDUCED = 1100  # pixels: longer side of the copies for a document
 
 
 def main() -> None:
@@ -82,11 +83,22 @@ def paint(
         overwrite=True,
         console=console,
     )
+    for path in found.sheets:
+        reduced(path)
     try:
         jobs.report(found.outcomes, console)
     except SomeFailedError as error:
         console.line(str(error))
     return found, content, styles
+
+
+def reduced(sheet: Path) -> Path:
+    """A small copy of a sheet, as a document wants it, beside it as JPEG."""
+    copy = sheet.with_suffix(".jpg")
+    with Image.open(sheet) as picture:
+        picture.thumbnail((REDUCED, REDUCED), Image.Resampling.LANCZOS)
+        picture.save(copy, quality=82, optimize=True)
+    return copy
 
 
 def squashed(path: Path, size: Sequence[int] | None, out: Path) -> str:
