@@ -39,8 +39,8 @@ CLOSING = """\
 | `impasto CONTENT STYLE [STYLE …] -o RESULT` | Paint CONTENT in the style of one or several paintings. |
 | `impasto demo` | Paint the photo and the painting that come along, into the folder `--out`, at the size `--size`. |
 | `impasto recipe PICTURE` | Print what made a PNG or TIFF, as a file for `--recipe`. |
-| `impasto sweep CONTENT STYLE … --vary FIELD=VALUES -o SHEET` | Every combination of some options' values on a sheet and a page; see [sweeps.md](sweeps.md). |
-| `impasto batch PHOTO_OR_FOLDER … --style PAINTING --out FOLDER` | Many photos, many paintings, resumable; see [batches.md](batches.md). |
+| `impasto sweep CONTENT STYLE --vary FIELD=VALUES -o SHEET` | A sheet of many settings; see [sweeps.md](sweeps.md). |
+| `impasto batch FOLDER --style PAINTING --out FOLDER` | Many photos, resumable; see [batches.md](batches.md). |
 | `impasto weights` | List the networks known by name, and where they lie. |
 | `impasto weights fetch vgg19` | Fetch the original VGG-19, once. |
 | `impasto --help`, `impasto --version` | Answer at once, without loading PyTorch. |

@@ -121,10 +121,13 @@ def test_commands_are_found_and_wrong_ones_are_noticed() -> None:
 def test_every_flag_and_variable_exists(path: Path) -> None:
     text = text_of(path)
     known = set(FOREIGN)
-    for name in ("batch", "demo", "recipe", "weights"):
+    for name in ("batch", "demo", "recipe", "sweep", "weights"):
         known |= flags_of(cli.app[name])
     known |= flags_of(cli.app) | {"--help", "--version"}
-    written = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+    for place in ("benchmarks", "examples", "training"):
+        for program in (ROOT / place).rglob("*.py"):
+            known |= set(re.findall(r'add_argument\(\s*"(--[a-z0-9-]+)"', text_of(program)))
+    written = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
     assert written <= known, f"{path.name}: {sorted(written - known)}"
     source = "".join(text_of(file) for place in ("src", "tests") for file in (ROOT / place).rglob("*.py"))
     assert all(variable in source for variable in re.findall(r"\bIMPASTO_[A-Z0-9]+\b", text))
