@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,6 +26,7 @@ from impasto.flags import flag
 from impasto.interrupts import Interrupts
 from impasto.known import KNOWN
 from impasto.recipe import GROUPS, Recipe
+from many import wait_for
 
 QUICK = ("--size", "24", "--iterations", "3", "--levels", "1", "--style-weight", "20")
 SIGNALS_SENT = [signal.SIGINT, signal.SIGTERM]
@@ -99,14 +99,6 @@ def traced(path: Path) -> list[dict[str, Any]]:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # ---- what is answered at once ----

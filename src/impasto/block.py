@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from impasto.encoder import Encoder
+from impasto.encoder import Encoder, relu_of
 
 __all__ = ["Pass"]
 
@@ -33,7 +33,7 @@ class Pass:
         self.taps: dict[str, Tensor] = {}
         self.end: Tensor | None = None
         names = encoder.layers(number, wanted)
-        last = _relu(names[-1])
+        last = relu_of(names[-1])
         self._late = pooled is not None and last not in wanted and encoder.pooling == "max"
         self._shape = start.shape
         self._made: list[tuple[str, Tensor]] = []
@@ -43,10 +43,10 @@ class Pass:
                 maps = encoder.convolve(name, maps)
                 if name in wanted:
                     self.taps[name] = maps
-                if not (self._late and _relu(name) == last):
+                if not (self._late and relu_of(name) == last):
                     maps = torch.relu(maps) if name in wanted else torch.relu_(maps)
-                if _relu(name) in wanted:
-                    self.taps[_relu(name)] = maps
+                if relu_of(name) in wanted:
+                    self.taps[relu_of(name)] = maps
                 if keep:
                     self._made.append((name, maps))
             if pooled is not None:
@@ -66,7 +66,7 @@ class Pass:
             gradient = self._through_pooling(after)
         while self._made:
             name, maps = self._made.pop()
-            gradient = self._with(_relu(name), gradient, add)
+            gradient = self._with(relu_of(name), gradient, add)
             if gradient is not None and not self._late:
                 torch.ops.aten.threshold_backward.grad_input(gradient, maps, 0, grad_input=gradient)
             self._late = False  # only the last layer's ReLU can come after the pooling
@@ -97,7 +97,3 @@ class Pass:
             gradient = torch.zeros_like(tap) if gradient is None else gradient
             add(layer, tap, gradient)
         return gradient
-
-
-def _relu(name: str) -> str:
-    return name.replace("conv", "relu")

@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 
 from impasto._version import __version__
 from impasto.console import Console, say
-from impasto.errors import ImpastoError, MemoryShortError, OptionError, shown
+from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OptionError, shown
 from impasto.flags import Elsewhere, gather, one, recipe_from, with_recipe_flags
 from impasto.interrupts import Interrupts
 
@@ -289,7 +289,7 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
         case SystemExit():
             return error.code if isinstance(error.code, int) else BUG
         case MemoryError():
-            text, status = "not enough memory; use a smaller --size, or smaller pictures", MemoryShortError.exit_status
+            text, status = NO_MEMORY, MemoryShortError.exit_status
         case _:
             text = f"this is a bug ({type(error).__name__}: {text}); please report it with what IMPASTO_DEBUG=1 prints"
             status = BUG

@@ -17,7 +17,7 @@ from impasto.errors import OptionError, WeightsError
 from impasto.layers import CONVOLUTIONS, NAMES, nearest, scale_of
 from impasto.weights import Weights
 
-__all__ = ["Encoder", "deepest_block", "reflected"]
+__all__ = ["Encoder", "deepest_block", "reflected", "relu_of"]
 
 
 METRIC = ".metric.weight"
@@ -148,7 +148,7 @@ class Encoder:
                 maps = torch.relu(maps)
             else:
                 maps = torch.relu_(maps)
-            relu = name.replace("conv", "relu")
+            relu = relu_of(name)
             if relu in wanted:
                 taps[relu] = maps
         return taps, maps
@@ -224,6 +224,15 @@ class Encoder:
             kernel = self._kernels[key].transpose(0, 1).flip(2, 3)
             self._backward[key] = kernel.contiguous(memory_format=torch.channels_last)
         return self._backward[key]
+
+
+def relu_of(name: str) -> str:
+    """The layer behind a convolution.
+
+    >>> relu_of("conv4_2")
+    'relu4_2'
+    """
+    return name.replace("conv", "relu")
 
 
 def deepest_block(layers: Iterable[str]) -> int:

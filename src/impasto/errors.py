@@ -16,6 +16,7 @@ Each message is one line that names the thing, its value and the remedy.
 from __future__ import annotations
 
 __all__ = [
+    "NO_MEMORY",
     "DivergenceError",
     "ImageReadError",
     "ImpastoError",
@@ -27,6 +28,8 @@ __all__ = [
     "WeightsError",
     "shown",
 ]
+
+NO_MEMORY = "not enough memory; use a smaller --size, or smaller pictures"
 
 
 class ImpastoError(Exception):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto import saving
 from impasto._version import __version__
-from impasto.errors import ImpastoError, shown
+from impasto.errors import NO_MEMORY, ImpastoError, shown
 from impasto.recipe import Recipe
 from impasto.runner import memory_short
 from impasto.trace import Trace
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from impasto.targets import Targets
 
 __all__ = ["Bench", "Blob", "Order", "Painted", "attempt", "here", "paint"]
-
-SHORT = "not enough memory; use a smaller --size, or smaller pictures"
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ def attempt(order: Order, tell: Callable[[float], None], bench: Bench) -> Painte
         return " ".join(str(error).split())
     except Exception as error:
         if memory_short(error):
-            text = SHORT
+            text = NO_MEMORY
         elif isinstance(error, OSError):
             text = f"the folder for temporary files cannot be used ({error.strerror or shown(error)}); set TMPDIR"
         else:

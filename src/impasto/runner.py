@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from impasto import saving
 from impasto._version import __version__
 from impasto.console import Bar, Console, duration, listed
-from impasto.errors import ImpastoError, MemoryShortError, OutputError, RunError, shown
+from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OutputError, RunError, shown
 from impasto.fetching import obtain
 from impasto.interrupts import Interrupted, Interrupts
 from impasto.known import KNOWN
@@ -63,7 +63,7 @@ def run(job: Job, console: Console) -> Result:
     except Exception as error:
         if not memory_short(error):
             raise
-    raise MemoryShortError("not enough memory; use a smaller --size, or smaller pictures")
+    raise MemoryShortError(NO_MEMORY)
 
 
 def memory_short(error: BaseException) -> bool:
