@@ -221,16 +221,16 @@ def adam(
             optimizer = torch.optim.Adam([point], lr=learning_rate, betas=(0.9, 0.99))
 
 
-def smoothing(height: int, width: int, device: torch.device | None = None) -> Operator:
-    """The operator that divides each spatial frequency of a picture C×H×W by its magnitude, frequency 0 by the lowest.
+def smoothing(height: int, width: int, device: torch.device | None = None, power: float = 1.0) -> Operator:
+    """The operator that divides each frequency f of a picture C×H×W by f^power, frequency 0 as the lowest other.
 
-    As L-BFGS's first guess it lets broad changes of colour, which plain pixels learn last, go as fast as fine ones;
-    the same as optimising in a Fourier basis scaled by 1/√f (Olah et al. 2017, "Feature Visualization").
+    As L-BFGS's first guess it lets broad changes of colour, which plain pixels learn last, go as fast as fine ones; at
+    power 1 the same as optimising in a Fourier basis scaled by 1/√f (Olah et al. 2017, "Feature Visualization").
     """
     rows = torch.fft.fftfreq(height, device=device)[:, None]
     columns = torch.fft.rfftfreq(width, device=device)[None, :]
     frequency = (rows.square() + columns.square()).sqrt().clamp_min(1 / max(height, width))
-    gain = 1 / frequency
+    gain = frequency**-power
     gain = gain / gain.mean()
     return lambda picture: torch.fft.irfft2(torch.fft.rfft2(picture) * gain, s=(height, width))
 

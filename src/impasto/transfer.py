@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import color, images, margins, memory, optimize, pyramid, saving
+from impasto import color, detail, images, margins, memory, optimize, pyramid, saving
 from impasto._version import __version__
 from impasto.devices import choose_device, choose_precision
 from impasto.encoder import Encoder
@@ -163,9 +163,8 @@ class Transfer:
         done = 0
         for number, size in enumerate(self.sizes):
             objective = self.objective(number)
-            start = _resample(self._best, size).to(self.device)
             try:
-                for step in self._optimize(objective, start, self.evaluations[number]):
+                for step in self._optimize(objective, number):
                     self._best, self._losses = step.best, {**step.best_terms, "total": step.best_value}
                     self._seconds = time.perf_counter() - begun
                     yield Progress(
@@ -192,7 +191,7 @@ class Transfer:
 
     def result(self) -> Result:
         """The best picture so far at full size."""
-        best = _resample(self._best, self.size).cpu()
+        best = detail.resample(self._best, self.size).cpu()
         return Result(
             image=color.restore(self.recipe.color, best, self.original),
             alpha=None if self.source.alpha is None else images.resize(self.source.alpha, self.size),
@@ -251,11 +250,7 @@ class Transfer:
         """
         recipe, (height, width) = self.recipe, size
         content = images.resize(self.content, (height, width)).expand(3, height, width).to(self.device)
-        share = max(height, width) / max(self.size)
-        styles = []
-        for style in self.styles:
-            longer = max(1, round(max(style.shape[1:]) * share))
-            styles.append(images.resize(style, images.fit((style.shape[1], style.shape[2]), longer)))
+        styles = self._styles(size)
         thin = min(min(picture.shape[1:]) for picture in (content, *styles)) < DEEPEST
         encoder = self._encoder(0 if bare and not thin else recipe.border)
         layers = resolve(recipe.style_layer)
@@ -273,6 +268,14 @@ class Transfer:
             ),
             plan,
         )
+
+    def _styles(self, size: tuple[int, int]) -> list[Tensor]:
+        """The paintings as they are at a size of the picture."""
+        share, found = max(size) / max(self.size), []
+        for style in self.styles:
+            longer = max(1, round(max(style.shape[1:]) * share))
+            found.append(images.resize(style, images.fit((style.shape[1], style.shape[2]), longer)))
+        return found
 
     def _encoder(self, border: int) -> Encoder:
         return Encoder(
@@ -301,11 +304,22 @@ class Transfer:
             f" {self.limit / memory.GIB:.1f} GiB may be used; {remedy}"
         )
 
-    def _optimize(self, objective: Objective, start: Tensor, evaluations: int) -> Iterator[optimize.Step]:
+    def _optimize(self, objective: Objective, level: int) -> Iterator[optimize.Step]:
+        """The optimiser at a level, on the best picture of the one before.
+
+        A first guess of 1/f brings the colours of the first level; on finer ones, where they stand, 1/√f is quicker.
+        """
+        size, evaluations = self.sizes[level], self.evaluations[level]
+        if level:
+            paintings = list(zip(self._styles(size), self.blend, strict=True))
+            start = detail.finer(self._best, size, images.resize(self.start, size), paintings, self.recipe.seed)
+        else:
+            start = detail.resample(self._best, size)
+        start = start.to(self.device)
         if self.recipe.optimizer == "adam":
             return optimize.adam(objective, start, evaluations, learning_rate=self.recipe.learning_rate)
-        smooth = optimize.smoothing(start.shape[1], start.shape[2], self.device)
-        moves, kept = memory.history(start.shape[1], start.shape[2])
+        smooth = optimize.smoothing(*size, self.device, power=0.5 if level else 1.0)
+        moves, kept = memory.history(*size)
         return optimize.lbfgs(objective, start, evaluations, history=moves, kept=kept, precondition=smooth)
 
 
@@ -349,10 +363,3 @@ def _cover(picture: Tensor, size: tuple[int, int]) -> Tensor:
     top, left = (tall - height) // 2, (wide - width) // 2
     return images.resize(picture, (tall, wide))[:, top : top + height, left : left + width]
 
-
-def _resample(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """A picture C×H×W at another size, on its own device, within 0…1."""
-    if tuple(picture.shape[1:]) == size:
-        return picture
-    larger = torch.nn.functional.interpolate(picture[None], size, mode="bicubic", antialias=True)
-    return larger[0].clamp(0, 1)
