@@ -23,7 +23,7 @@ import common
 import judge
 import torch
 
-from impasto import Recipe, Transfer, optimize
+from impasto import Recipe, Transfer, detail, memory, optimize
 
 Change = Callable[[], AbstractContextManager[Any]]
 
@@ -36,6 +36,16 @@ def lbfgs_with(**fixed: Any) -> Change:
         return original(*arguments, **{**options, **fixed})
 
     return lambda: patch.object(optimize, "lbfgs", changed)
+
+
+def smoothing_by(power: float) -> Change:
+    """The preconditioner 1/f^power on every level."""
+    original = optimize.smoothing
+
+    def changed(height: int, width: int, device: torch.device | None = None, **_: float) -> Any:
+        return original(height, width, device, power)
+
+    return lambda: patch.object(optimize, "smoothing", changed)
 
 
 def border_everywhere() -> AbstractContextManager[Any]:
@@ -59,6 +69,9 @@ def same_work(size: int, recipe: Recipe, content: Path) -> dict[str, Any]:
 VARIANTS: dict[str, tuple[dict[str, Any], Change]] = {
     "as it is": ({}, contextlib.nullcontext),
     "no preconditioner": ({}, lbfgs_with(precondition=None)),
+    "1/f on every level": ({}, smoothing_by(1.0)),
+    "1/√f on every level": ({}, smoothing_by(0.5)),
+    "finer levels only enlarged": ({}, lambda: patch.object(detail, "SHARE", 0.0)),
     "full size only, same work": ({"levels": 1}, contextlib.nullcontext),
     "border on the last level too": ({}, border_everywhere),
     "no border on any level": ({"border": 0}, contextlib.nullcontext),
@@ -69,6 +82,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], Change]] = {
     "history 10": ({}, lbfgs_with(history=10)),
     "history 20": ({}, lbfgs_with(history=20)),
     "history 40": ({}, lbfgs_with(history=40)),
+    "strips of 64 rows": ({"tile": 64}, contextlib.nullcontext),
+    "buffers given back": ({}, lambda: patch.object(memory, "keep_buffers", lambda needed, limit: False)),
     "Adam": ({"optimizer": "adam"}, contextlib.nullcontext),
     "as it is, again": ({}, contextlib.nullcontext),
 }
@@ -79,6 +94,7 @@ def paint(variant: str, recipe: dict[str, Any], pictures: tuple[str, str], out: 
     common.use_threads(threads)
     with VARIANTS[variant][1]():
         transfer = Transfer(pictures[0], [pictures[1]], Recipe(**recipe))
+        memory.keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)  # as the command line does
         begun = time.perf_counter()
         done = sum(1 for _ in transfer.steps())
         seconds = time.perf_counter() - begun
@@ -125,7 +141,7 @@ def main() -> None:
             recipe = {**usual, **VARIANTS[variant][0]}
             if recipe.get("levels") == 1:
                 recipe |= same_work(size, Recipe(**usual), given.content)
-            path = folder / f"{size}-{variant.replace(' ', '-').replace(',', '')}.png"
+            path = folder / f"{size}-{variant.replace(' ', '-').replace(',', '').replace('/', '')}.png"
             found = common.fresh(
                 paint, variant, recipe, (str(given.content), str(given.style)), str(path), given.threads
             )

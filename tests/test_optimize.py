@@ -216,9 +216,10 @@ def test_lbfgs_steps_back_from_a_cliff_by_itself() -> None:
 def test_smoothing_is_symmetric_and_positive(size: tuple[int, int]) -> None:
     count = size[0] * size[1]
     units = torch.eye(count).reshape(count, *size)
-    matrix = smoothing(*size)(units).reshape(count, count).double()
-    assert torch.allclose(matrix, matrix.T, atol=1e-5)
-    assert torch.linalg.eigvalsh(matrix).min() > 0
+    for power in (0.5, 1.0):
+        matrix = smoothing(*size, power=power)(units).reshape(count, count).double()
+        assert torch.allclose(matrix, matrix.T, atol=1e-5)
+        assert torch.linalg.eigvalsh(matrix).min() > 0
 
 
 def test_smoothing_by_hand() -> None:
@@ -227,6 +228,15 @@ def test_smoothing_by_hand() -> None:
     assert smooth(torch.ones(1, 1, 4)).flatten().tolist() == pytest.approx([1.2] * 4)
     assert smooth(torch.tensor([[[1.0, 0, -1, 0]]])).flatten().tolist() == pytest.approx([1.2, 0, -1.2, 0], abs=1e-6)
     assert smooth(torch.tensor([[[1.0, -1, 1, -1]]])).flatten().tolist() == pytest.approx([0.6, -0.6, 0.6, -0.6])
+
+
+def test_a_gentler_smoothing_is_the_root_of_the_gains() -> None:
+    wave = torch.tensor([[[1.0, -1, 1, -1]]])  # frequency ½; a constant counts as the lowest, ¼
+    full, half = smoothing(1, 4), smoothing(1, 4, power=0.5)
+    ratio = full(torch.ones(1, 1, 4))[0, 0, 0] / full(wave)[0, 0, 0]
+    root = half(torch.ones(1, 1, 4))[0, 0, 0] / half(wave)[0, 0, 0]
+    assert ratio == pytest.approx(2)
+    assert root == pytest.approx(math.sqrt(2))
 
 
 def test_preconditioned_lbfgs_reaches_the_same_minimum() -> None:

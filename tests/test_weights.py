@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import io
 import json
+import math
 import os
 import pickle
 import re
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -499,9 +501,47 @@ def eight_bit(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return stored
 
 
-def own(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
-    save_file(tensors, path, {"input": "RGB 0..255 minus (123.68, 116.779, 103.939)"})
+def own(path: Path, tensors: dict[str, torch.Tensor], **metadata: str) -> Path:
+    save_file(tensors, path, {"input": "RGB 0..255 minus (123.68, 116.779, 103.939)", **metadata})
     return path
+
+
+def deflated(stored: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], str]:
+    """Tensors with the 8-bit ones as raw deflate streams, and the metadata that says their shapes."""
+    packed, shapes = dict(stored), {}
+    for key, value in stored.items():
+        if value.dtype == torch.int8:
+            stream = zlib.compress(value.numpy().tobytes(), wbits=-15)
+            packed[key] = torch.frombuffer(bytearray(stream), dtype=torch.uint8)
+            shapes[key] = list(value.shape)
+    return packed, json.dumps(shapes)
+
+
+def test_deflated_kernels_are_those_that_were_packed(tmp_path: Path) -> None:
+    plain = eight_bit({key: torch.from_numpy(value.copy()) for key, value in thin.network().items()})
+    packed, shapes = deflated(plain)
+    want = load(own(tmp_path / "plain.safetensors", plain)).tensors
+    found = load(own(tmp_path / "packed.safetensors", packed, deflated=shapes)).tensors
+    assert set(found) == set(want)
+    assert all(torch.equal(found[key], want[key]) for key in want)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "longer", "noise", "shape", "text", "list", "huge"])
+def test_spoilt_deflated_kernels_are_refused(tmp_path: Path, spoil: str) -> None:
+    packed, shapes = deflated(eight_bit({k: torch.from_numpy(v.copy()) for k, v in thin.network().items()}))
+    key, right = next(iter(json.loads(shapes).items()))
+    if spoil == "cut":
+        packed[key] = packed[key][:-5].clone()
+    elif spoil == "longer":
+        stream = zlib.compress(bytes(math.prod(right) + 1), wbits=-15)
+        packed[key] = torch.frombuffer(bytearray(stream), dtype=torch.uint8)
+    elif spoil == "noise":
+        packed[key] = torch.full_like(packed[key], 255)
+    wrong = {"shape": [right[0] + 1, *right[1:]], "text": "oihw", "list": [], "huge": [1 << 20] * 4}
+    if spoil in wrong:
+        shapes = json.dumps({**json.loads(shapes), key: wrong[spoil]})
+    with pytest.raises(WeightsError, match=r"damaged|does not fit"):
+        load(own(tmp_path / "w.safetensors", packed, deflated=shapes))
 
 
 def test_eight_bit_kernels_are_multiplied_by_their_scales(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def _metadata(shop: Workshop, options: argparse.Namespace) -> dict[str, str]:
 
 def _errors(shop: Workshop, photos: list[Path]) -> str:
     """Relative squared error after each ReLU, on some held-out photographs, of the network as it is stored."""
-    stored = Student(storage.unpacked(storage.packed(shop.student.tensors)))
+    stored = Student(storage.rounded(shop.student.tensors))
     pictures = [read(path, MEASURED_SIDE) for path in photos[:MEASURED]]
     found = errors(stored, Teacher(shop.weights, torch.float32), pictures)
     return json.dumps({name.replace("conv", "relu"): round(feature, 4) for name, (feature, _) in found.items()})

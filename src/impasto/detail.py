@@ -22,10 +22,10 @@ def finer(
     between half their size and their own. `seed` fixes the grain. Within 0…1.
     """
     coarse = (picture.shape[1], picture.shape[2])
-    strength = sum(share * _fine(painting, _halved(painting)).std().item() for painting, share in paintings)
+    strength = sum(share * _fine(painting, _halved(painting)).std(correction=0).item() for painting, share in paintings)
     generator = torch.Generator().manual_seed(seed)
     grain = _fine(torch.randn(1, *size, generator=generator), coarse)
-    grain *= strength / grain.std().clamp_min(1e-6)
+    grain *= strength / grain.std(correction=0).clamp_min(1e-6)
     added = _fine(start, coarse).add_(grain)
     return _resized(picture, size).add_(added.to(picture), alpha=SHARE).clamp_(0, 1)
 

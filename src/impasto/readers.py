@@ -12,8 +12,11 @@ Nothing that arrives in a file is ever run, and shapes are checked before data i
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +47,7 @@ RECOGNISED = {  # beginnings of the sha256 of well-known files
 FEATURES = dict(zip((0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34), CONVOLUTIONS, strict=True))
 METRICS = tuple(f"{name.replace('conv', 'relu')}.metric.weight" for name in CONVOLUTIONS)  # of thin layers
 SCALE = ".scale"  # of a tensor kept in 8 bits
+DEFLATED = "deflated"  # metadata: the shapes of those tensors whose bytes are deflated
 PARTS = ("weight", "bias", "down.weight", "up.weight")
 FLOATS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 MAX_BYTES = 1 << 30  # of a file; VGG-19 with all its classifier has 575 MB
@@ -127,12 +131,33 @@ def _read_safetensors(path: Path, where: str, form: str | None, sha256: str) -> 
     with safe_open(path, framework="pt", device="cpu") as file:
         metadata = dict(file.metadata() or {})
 
+        shapes = _deflated(where, metadata)
+
         def array(key: str) -> Array:
+            if key in shapes:
+                return Array(shapes[key], False, lambda: _inflated(where, key, file.get_tensor(key), shapes[key]))
             part = file.get_slice(key)
             return Array(tuple(part.get_shape()), part.get_dtype() in FLOATS, lambda: file.get_tensor(key))
 
         arrays = {key: array(key) for key in file.keys()}  # noqa: SIM118
         return _from_state(where, _from_int8(where, arrays), form, sha256, metadata)
+
+
+def _deflated(where: str, metadata: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that are kept deflated, by key: 8-bit integers whose bytes are one raw deflate stream."""
+    shapes = json.loads(metadata.get(DEFLATED, "{}"))
+    for key, shape in shapes.items():
+        if len(shape) != 4 or not all(isinstance(side, int) and 0 < side <= MAX_CHANNELS for side in shape):
+            raise WeightsError(f"{where}: says that {shown(key)[:60]} has a shape that no kernel has; it is damaged")
+    return {key: tuple(shape) for key, shape in shapes.items()}
+
+
+def _inflated(where: str, key: str, stored: Tensor, shape: tuple[int, ...]) -> Tensor:
+    count, stream = math.prod(shape), zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    values = stream.decompress(stored.numpy().tobytes(), count + 1)
+    if len(values) != count or not stream.eof:
+        raise WeightsError(f"{where}: {shown(key)[:60]} does not unpack to its {count} numbers; the file is damaged")
+    return torch.frombuffer(bytearray(values), dtype=torch.int8).reshape(shape)
 
 
 def _from_int8(where: str, arrays: dict[str, Array]) -> dict[str, Array]:

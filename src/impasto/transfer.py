@@ -362,4 +362,3 @@ def _cover(picture: Tensor, size: tuple[int, int]) -> Tensor:
     tall, wide = max(height, round(picture.shape[1] * scale)), max(width, round(picture.shape[2] * scale))
     top, left = (tall - height) // 2, (wide - width) // 2
     return images.resize(picture, (tall, wide))[:, top : top + height, left : left + width]
-
