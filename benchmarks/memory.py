@@ -44,7 +44,7 @@ def work(options: dict[str, Any], content: str, style: str, threads: int) -> dic
     """A few evaluations at one size; what was foretold and what was measured. Runs in a process of its own."""
     import torch
 
-    from impasto import Recipe, Transfer
+    from impasto import Recipe, Transfer, memory
     from impasto.errors import MemoryShortError
 
     common.use_threads(threads)
@@ -52,6 +52,7 @@ def work(options: dict[str, Any], content: str, style: str, threads: int) -> dic
         transfer = Transfer(content, [style], Recipe(**options))
     except MemoryShortError as error:
         return {"refused": str(error)}
+    memory.keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)  # as the command line does
     expected = transfer.expected_seconds()
     begun = time.perf_counter()
     moments = [time.perf_counter() - begun for _ in transfer.steps()]
