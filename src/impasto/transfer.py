@@ -28,7 +28,7 @@ from impasto.tiles import Plan
 __all__ = ["Progress", "Result", "Source", "Transfer", "steps", "stylize"]
 
 DEEPEST = scale_of("relu5_1")  # px: a side below this has no position left in block 5 without a border
-PACE = 256  # px: a picture large enough to foretell the pace of any other
+PACE = 256  # px: a picture as large as this, and a quarter as long as the whole, foretells the pace
 PACE_STEPS = 3  # evaluations of it, of which the quickest counts
 
 Source = str | PathLike[str] | Image.Image | np.ndarray | Tensor | images.Picture
@@ -219,7 +219,8 @@ class Transfer:
 
     def expected_seconds(self) -> float:
         """How long `steps` will take, by the pace of a few evaluations of a small version of the picture."""
-        size = images.fit(self.size, min(PACE, max(self.size)))
+        longer = max(self.size)
+        size = images.fit(self.size, min(max(PACE, longer // 4), longer))
         plan = self.needs[-1].plan
         objective = self._objective(size, bare=False, plan=replace(plan, rows=min(plan.rows, size[0] // 4 * 2)))
         start = images.resize(self.start, size).to(self.device)
