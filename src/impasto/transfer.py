@@ -229,7 +229,8 @@ class Transfer:
             begun = time.perf_counter()
             objective(start).gradient.sum().item()  # waits for the device
             taken.append(time.perf_counter() - begun)
-        work = [self._area(level) * count for level, count in enumerate(self.evaluations)]
+        targets = (1 + len(self.styles)) / 2  # of each level: two pictures looked at cost one evaluation
+        work = [self._area(level) * (count + targets) for level, count in enumerate(self.evaluations)]
         return min(taken) / _bordered(size, self.recipe.border) * sum(work)
 
     def _area(self, level: int) -> int:
