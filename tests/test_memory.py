@@ -26,7 +26,12 @@ def test_less_is_kept_where_less_memory_is() -> None:
     plans = [WHOLE, Plan(256, frozenset({3, 4, 5})), Plan(256, frozenset()), Plan(16, frozenset())]
     needs = [need(plan) for plan in plans]
     assert needs == sorted(needs, reverse=True)
-    for limit, expected in [(needs[0], WHOLE), (needs[0] - 1, plans[1])]:
+    for limit, expected in [
+        (memory.ROOMY * needs[0], WHOLE),
+        (needs[0], plans[1]),  # strips whose buffers can be kept rather than one piece without
+        (memory.ROOMY * needs[2], plans[2]),
+        (needs[3], plans[3]),
+    ]:
         assert memory.choose(ENCODER, SIZE, LAYERS, MAPS, limit=limit).plan == expected
     least = memory.choose(ENCODER, SIZE, LAYERS, MAPS, limit=0.0)
     assert least.plan == Plan(8, frozenset())
@@ -59,7 +64,16 @@ def test_the_largest_picture_that_fits() -> None:
 
 
 def test_buffers_are_kept_only_where_memory_is_ample() -> None:
-    assert not memory.keep_buffers(needed=1.0, limit=1.4)
+    assert not memory.keep_buffers(needed=1.0, limit=1.05)
+
+
+def test_what_an_earlier_picture_kept_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(memory, "_give_back", lambda: order.append("given back"))
+    monkeypatch.setattr(memory, "_free", lambda: order.append("measured") or 10.0)
+    monkeypatch.setattr(memory, "_container", list)
+    assert memory.available(torch.device("cpu")) == pytest.approx(0.7 * 10 + memory.BASE)
+    assert order == ["given back", "measured"]
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
@@ -73,6 +87,8 @@ for count in (3, 30):
     for _ in range(count):
         torch.ones(2**24)  # 64 MiB, touched and let go
     print(psutil.Process().memory_info().rss)
+memory.available(torch.device("cpu"))
+print(psutil.Process().memory_info().rss)
 """
     bare = program.replace("assert memory.keep_buffers(needed=1.0, limit=2.0)", "")
     kept, given_back = (
@@ -84,6 +100,7 @@ for count in (3, 30):
     )
     assert kept[0] - given_back[0] > 2**25
     assert kept[1] - kept[0] < 2**26
+    assert kept[1] - kept[2] > 2**25  # until the next picture asks what is free
 
 
 def test_the_expected_time_counts_every_pixel_that_the_network_sees(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,10 @@ SCRATCH = 1.25  # what convolutions lay out anew, and what the allocator leaves 
 SHARE = 0.7  # of the free memory that is taken without being asked
 HISTORY_BYTES = 0.6 * GIB
 MOVES = 20
-STRIPS = (256, 128, 64, 32, 16, 8)  # rows
-DEEP = frozenset({3, 4, 5})
-ROOMY = 1.5  # times the estimate that must be allowed before buffers are kept, as they leave gaps
+WIDE = (256, 128, 64)  # rows of strips; up to 20 % slower than a picture in one piece
+NARROW = (32, 16, 8)  # slower still, as strips overlap
+DEEP, NONE = frozenset({3, 4, 5}), frozenset[int]()
+ROOMY = 1.1  # times the estimate that must be allowed before buffers are kept, as they leave gaps
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
 
@@ -45,6 +46,7 @@ def available(device: torch.device) -> float:
         return SHARE * torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
         return math.inf  # other devices do not tell
+    _give_back()
     return SHARE * min([_free(), *_container()]) + BASE
 
 
@@ -52,13 +54,11 @@ def keep_buffers(needed: float, limit: float) -> bool:
     """Let the process keep the memory of one step for the next; returns whether it does.
 
     glibc gives every large buffer back to the system, which then clears it page by page again: a sixth of the time of a
-    step. Done for the whole process, so for programs to ask for, not for a library; not where memory is scarce.
+    step, and above 2000 pixels up to half. Done for the whole process, so for programs to ask for, not for a library;
+    not where memory is scarce.
     """
-    if not sys.platform.startswith("linux") or ROOMY * needed > limit:
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
+    mallopt = _glibc("mallopt")
+    if mallopt is None or ROOMY * needed > limit:
         return False
     settings = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
     done = [int(mallopt(ctypes.c_int(key), ctypes.c_int(value))) for key, value in settings.items()]
@@ -116,13 +116,18 @@ def choose(
     limit: float,
     rows: int = 0,
 ) -> Need:
-    """The fastest way of walking that stays within `limit` bytes, or the smallest there is; `rows` fixes the strips."""
+    """The fastest way of walking that stays within `limit` bytes, or the smallest there is; `rows` fixes the strips.
+
+    Wide strips whose buffers can be kept from step to step are faster than larger buffers that are given back.
+    """
     if rows:
-        plans = [Plan(rows, DEEP), Plan(rows, frozenset())]
+        plans = [Plan(rows, DEEP), Plan(rows, NONE)]
     else:
-        plans = [WHOLE, *(Plan(n, DEEP) for n in STRIPS[:3]), *(Plan(n, frozenset()) for n in STRIPS)]
+        plans = [WHOLE, *(Plan(n, DEEP) for n in WIDE), *(Plan(n, NONE) for n in WIDE + NARROW)]
     needs = [Need(plan, need(encoder, size, layers, maps, plan)) for plan in plans]
-    return next((one for one in needs if one.bytes <= limit), min(needs, key=lambda one: one.bytes))
+    roomy = [one for one in needs if ROOMY * one.bytes <= limit and one.plan.rows not in NARROW]
+    fitting = [one for one in needs if one.bytes <= limit]
+    return next(iter(roomy + fitting), min(needs, key=lambda one: one.bytes))
 
 
 def largest(encoder: Encoder, shape: tuple[int, int], layers: Iterable[str], maps: Iterable[str], limit: float) -> int:
@@ -134,6 +139,24 @@ def largest(encoder: Encoder, shape: tuple[int, int], layers: Iterable[str], map
             break
         fits = longer
     return fits
+
+
+def _glibc(name: str) -> Callable[..., int] | None:
+    """A function of the GNU C library by name; None where another is in use."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return None
+    return function
+
+
+def _give_back() -> None:
+    """Let the system have what this process keeps from an earlier picture."""
+    trim = _glibc("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 def _free() -> float:
