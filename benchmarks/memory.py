@@ -2,9 +2,10 @@
 
     python benchmarks/memory.py --net lite --sizes 512 1024 2048 4096 --out FOLDER
 
-Every size is a process of its own that works at full size alone, for a few evaluations. Peak memory is the whole
-process's, the reading of the pictures included; on CUDA the device's peak stands beside it. The pictures are seeded
-ones of each size, written as files first, in another process: neither time nor memory depends on what they show.
+Every size is a process of its own that works at full size alone, for as many evaluations as fill the optimiser's
+history: memory grows until then. Peak memory is the whole process's, the reading of the pictures included; on CUDA the
+device's peak stands beside it. The pictures are seeded ones of each size, written as files first, in another process:
+neither time nor memory depends on what they show.
 """
 
 from __future__ import annotations
@@ -40,8 +41,15 @@ def make(path: str, width: int, height: int, seed: int) -> None:
     Image.fromarray(samples).save(path, quality=95)
 
 
-def work(options: dict[str, Any], content: str, style: str, threads: int) -> dict[str, Any]:
-    """A few evaluations at one size; what was foretold and what was measured. Runs in a process of its own."""
+def filling(options: dict[str, Any], content: str) -> int:
+    """Evaluations until the optimiser's history is full: one before the first move, and one that makes use of all."""
+    from impasto import images, memory
+
+    return memory.history(*images.fit(images.read(content, "content").size, options["size"]))[0] + 2
+
+
+def work(options: dict[str, Any], evaluations: int, content: str, style: str, threads: int) -> dict[str, Any]:
+    """Some evaluations at one size; what was foretold and what was measured. Runs in a process of its own."""
     import torch
 
     from impasto import Recipe, Transfer, memory
@@ -49,7 +57,7 @@ def work(options: dict[str, Any], content: str, style: str, threads: int) -> dic
 
     common.use_threads(threads)
     try:
-        transfer = Transfer(content, [style], Recipe(**options))
+        transfer = Transfer(content, [style], Recipe(**options, iterations=(evaluations or filling(options, content),)))
     except MemoryShortError as error:
         return {"refused": str(error)}
     memory.keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)  # as the command line does
@@ -81,7 +89,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="lite", help="as --net of impasto: a name or a file of weights")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048, 4096])
-    parser.add_argument("--evaluations", type=int, default=3)
+    parser.add_argument("--evaluations", type=int, default=0, help="0: until the optimiser's history is full")
     parser.add_argument(
         "--max-memory", type=float, default=0.0, help="GiB, as impasto takes it; 0: most of what is free"
     )
@@ -108,14 +116,13 @@ def one(given: argparse.Namespace, size: int, folder: Path) -> dict[str, Any]:
         "size": size,
         "net": given.net,
         "levels": 1,
-        "iterations": (given.evaluations,),
         "max_memory": given.max_memory,
         "tile": given.tile,
         "precision": given.precision,
         "device": given.device,
     }
     try:
-        return {"size": size, **common.fresh(work, options, threads=given.threads, **pictures)}
+        return {"size": size, **common.fresh(work, options, given.evaluations, threads=given.threads, **pictures)}
     except BrokenProcessPool:
         return {"size": size, "refused": "ended by the system"}
 
@@ -125,6 +132,7 @@ def show(row: dict[str, Any], pace: float) -> dict[str, Any]:
     peak = row["device_peak_bytes"] or row["peak_bytes"]
     return {
         "picture": f"{row['width']}×{row['height']}",
+        "evaluations": row["evaluations"],
         "strips of rows": row["rows"] or "whole",
         "peak memory, GiB": f"{row['peak_bytes'] / GIB:.2f}",
         "on the device, GiB": f"{row['device_peak_bytes'] / GIB:.2f}" if row["device_peak_bytes"] else None,
@@ -153,7 +161,7 @@ def main() -> None:
             print(f"{size}: {report}", flush=True)
     about = common.fresh(_about, given.device, given.threads)
     done = [row for row in rows if "refused" not in row]
-    parts = [f"{common.caption(about)}; {Path(given.net).name}, {given.evaluations} evaluations at full size."]
+    parts = [f"{common.caption(about)}; {Path(given.net).name}, at full size alone."]
     if done:
         pace = done[0]["seconds_per_step"] / (done[0]["width"] * done[0]["height"])
         parts.append(common.table([show(row, pace) for row in done]))

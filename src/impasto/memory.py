@@ -28,7 +28,7 @@ MOVES = 20
 WIDE = (256, 128, 64)  # rows of strips; up to 20 % slower than a picture in one piece
 NARROW = (32, 16, 8)  # slower still, as strips overlap
 DEEP, NONE = frozenset({3, 4, 5}), frozenset[int]()
-ROOMY = 1.1  # times the estimate that must be allowed before buffers are kept, as they leave gaps
+ROOMY = 1.2  # times the estimate that must be allowed before buffers are kept, as they leave gaps
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
 
