@@ -10,6 +10,7 @@ from typing import Literal
 from impasto.errors import ImageReadError, OptionError, shown
 from impasto.jobs import Task
 from impasto.recipe import Recipe
+from impasto.saving import same_file
 
 __all__ = ["find", "tasks"]
 
@@ -65,16 +66,9 @@ def _inside(given: str, out: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
         raise ImageReadError(f"{shown(error.filename)}: cannot be listed ({error.strerror}); check your rights to it")
 
     for place, folders, names in os.walk(given, onerror=failed):
-        folders[:] = [name for name in folders if name[0] != "." and not _same(Path(place, name), out)]
+        folders[:] = [name for name in folders if name[0] != "." and not same_file(Path(place, name), out)]
         below = Path(place).relative_to(given).parts
         for name in names:
             path = Path(place, name)
             if name[0] != "." and path.suffix.lower() in SUFFIXES and path.is_file():
                 yield str(path), below
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:  # the output folder is not there yet
-        return False

@@ -226,12 +226,5 @@ def _prepare(job: Job, console: Console) -> Transfer:
 def _keep(pictures: Sequence[str | Path], extra: Path) -> None:
     """Make sure that a trace or preview does not take the place of a picture of the run, --overwrite or not."""
     for picture in pictures:
-        if _same(extra, Path(picture)):
+        if saving.same_file(extra, picture):
             raise OutputError(f"{shown(extra)}: is a picture of this run, {shown(picture)}; choose another name")
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.absolute() == other.absolute() or one.samefile(other)
-    except (OSError, ValueError):  # a file that is not there cannot be lost
-        return False

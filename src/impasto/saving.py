@@ -25,7 +25,7 @@ from impasto.profiles import srgb_profile
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SUFFIXES", "atomic_write_bytes", "check_target", "read_metadata", "write"]
+__all__ = ["SUFFIXES", "atomic_write_bytes", "check_target", "read_metadata", "same_file", "write"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 LONGEST = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels a side that the format can hold
@@ -169,15 +169,16 @@ def _check_existing(target: Path, name: str, overwrite: bool, inputs: Iterable[s
     if overwrite:
         return
     for other in inputs:
-        if _same(target, other):
+        if same_file(target, other):
             raise OutputError(f"{name}: is the input {shown(other)}; {REMEDY}")
     raise OutputError(f"{name}: exists already; {REMEDY}")
 
 
-def _same(target: Path, other: str | os.PathLike[str]) -> bool:
+def same_file(one: Path, other: str | os.PathLike[str]) -> bool:
+    """Whether two names are of one file or folder, there or not; False for a name that no file can have."""
     try:
-        return target.samefile(other)
-    except (OSError, ValueError):  # an input that cannot be found is reported where it is read
+        return one.absolute() == Path(other).absolute() or one.samefile(other)
+    except (OSError, ValueError):
         return False
 
 
