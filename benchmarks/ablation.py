@@ -94,7 +94,7 @@ def paint(variant: str, recipe: dict[str, Any], pictures: tuple[str, str], out: 
     common.use_threads(threads)
     with VARIANTS[variant][1]():
         transfer = Transfer(pictures[0], [pictures[1]], Recipe(**recipe))
-        memory.keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)  # as the command line does
+        transfer.keep_buffers()  # as the command line does
         begun = time.perf_counter()
         done = sum(1 for _ in transfer.steps())
         seconds = time.perf_counter() - begun

@@ -100,13 +100,13 @@ def run_reference(spec: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
 
 def run_impasto(spec: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     """One whole schedule of impasto."""
-    from impasto import Recipe, Transfer, memory
+    from impasto import Recipe, Transfer
 
     _use(spec)
     recorder.mark("imported")
     recipe = Recipe(**spec["recipe"])
     transfer = Transfer(spec["content"], [spec["style"]], recipe)
-    memory.keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)  # as the command line does
+    transfer.keep_buffers()  # as the command line does
     recorder.mark("ready")
     counts, done = list(transfer.evaluations), 0
     kept = [checkpoints(count, COARSE) for count in counts[:-1]] + [checkpoints(counts[-1], SPACING)]

@@ -52,7 +52,7 @@ def work(options: dict[str, Any], evaluations: int, content: str, style: str, th
     """Some evaluations at one size; what was foretold and what was measured. Runs in a process of its own."""
     import torch
 
-    from impasto import Recipe, Transfer, memory
+    from impasto import Recipe, Transfer
     from impasto.errors import MemoryShortError
 
     common.use_threads(threads)
@@ -60,7 +60,7 @@ def work(options: dict[str, Any], evaluations: int, content: str, style: str, th
         transfer = Transfer(content, [style], Recipe(**options, iterations=(evaluations or filling(options, content),)))
     except MemoryShortError as error:
         return {"refused": str(error)}
-    memory.keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)  # as the command line does
+    transfer.keep_buffers()  # as the command line does
     expected = transfer.expected_seconds()
     begun = time.perf_counter()
     moments = [time.perf_counter() - begun for _ in transfer.steps()]

@@ -120,7 +120,6 @@ def paint(order: Order, tell: Callable[[float], None], bench: Bench | None = Non
 
     Raises ImpastoError, with the names that the files have where they came from.
     """
-    from impasto.memory import keep_buffers
     from impasto.transfer import Transfer
 
     bench = bench or Bench()
@@ -141,7 +140,7 @@ def paint(order: Order, tell: Callable[[float], None], bench: Bench | None = Non
             if order.memory and not order.recipe.max_memory:
                 options["max_memory"] = order.memory
             transfer = Transfer(content, styles, order.recipe.replace(**options), targets=bench.targets)
-            keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)
+            transfer.keep_buffers()
             trace = Trace(home / "trace.jsonl", overwrite=False) if order.trace else None
             if trace is not None:
                 recipe = order.recipe.model_dump(mode="json")

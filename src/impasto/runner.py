@@ -118,7 +118,7 @@ class _Run:
         levels, steps = len(transfer.sizes), sum(transfer.evaluations)
         opening = (
             f"painting {job.output}: {width}×{height}, {levels} level{'s' * (levels > 1)}, {steps} steps,"
-            f" about {max(need.bytes for need in transfer.needs) / 2**30:.1f} GiB"
+            f" about {transfer.peak / 2**30:.1f} GiB"
             f" and {duration(transfer.expected_seconds())}"
         )
         with ExitStack() as stack:
@@ -215,11 +215,10 @@ def _prepare(job: Job, console: Console) -> Transfer:
         with console.download(net.name) as tell:
             notices = obtain(net.name, tell)[1]
         console.notices(notices)
-    from impasto.memory import keep_buffers
     from impasto.transfer import Transfer
 
     transfer = Transfer(job.content, list(job.styles), job.recipe)
-    keep_buffers(max(need.bytes for need in transfer.needs), transfer.limit)
+    transfer.keep_buffers()
     return transfer
 
 

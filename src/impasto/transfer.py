@@ -233,6 +233,15 @@ class Transfer:
         work = [self._area(level) * (count + targets) for level, count in enumerate(self.evaluations)]
         return min(taken) / _bordered(size, self.recipe.border) * sum(work)
 
+    @property
+    def peak(self) -> float:
+        """Bytes at the peak, estimated, this process included."""
+        return max(need.bytes for need in self.needs)
+
+    def keep_buffers(self) -> bool:
+        """Keep the memory of one step for the next, where there is room: `memory.keep_buffers`, for programs."""
+        return memory.keep_buffers(self.peak, self.limit)
+
     def _area(self, level: int) -> int:
         """Pixels that the network sees at a level."""
         return _bordered(self.sizes[level], 0 if self._bare(level) else self.recipe.border)
