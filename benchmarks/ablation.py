@@ -23,7 +23,9 @@ import common
 import judge
 import torch
 
-from impasto import Recipe, Transfer, detail, memory, optimize
+from impasto import Recipe, Transfer
+from impasto.paint import memory, optimize
+from impasto.pictures import detail
 
 Change = Callable[[], AbstractContextManager[Any]]
 

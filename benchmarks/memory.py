@@ -43,7 +43,8 @@ def make(path: str, width: int, height: int, seed: int) -> None:
 
 def filling(options: dict[str, Any], content: str) -> int:
     """Evaluations until the optimiser's history is full: one before the first move, and one that makes use of all."""
-    from impasto import images, memory
+    from impasto.paint import memory
+    from impasto.pictures import images
 
     return memory.history(*images.fit(images.read(content, "content").size, options["size"]))[0] + 2
 

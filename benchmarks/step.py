@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from impasto.encoder import Encoder
 from impasto.layers import CONVOLUTIONS, resolve, scale_of
-from impasto.memory import keep_buffers
-from impasto.objective import Objective, Setting
+from impasto.network.encoder import Encoder
+from impasto.network.tiles import observe
+from impasto.network.weights.loading import Weights, load
+from impasto.paint.memory import keep_buffers
+from impasto.paint.objective import Objective, Setting
 from impasto.recipe import Recipe
-from impasto.tiles import observe
-from impasto.weights import Weights, load
 
 DEEPEST = "conv5_1"
 

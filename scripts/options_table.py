@@ -9,8 +9,8 @@ import inspect
 from pathlib import Path
 from typing import Any, get_args
 
-from impasto import cli
-from impasto.flags import flag
+from impasto.cli import app as cli
+from impasto.cli.flags import flag
 from impasto.recipe import GROUPS, Recipe
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"

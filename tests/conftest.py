@@ -11,7 +11,7 @@ import torch
 import many
 import plain
 import thin
-from impasto import cli
+import impasto
 
 torch.set_num_threads(1)  # the pictures are small: threads would wait for each other, most of all on a busy machine
 
@@ -38,7 +38,7 @@ def thin_path(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with two paintings."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(impasto.__file__).parents[1]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
     many.draw(tmp_path / "one.png", 1)

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 import thin
-from impasto.known import CAFFE, Preprocessing
-from impasto.weights import Weights
+from impasto.network.weights.known import CAFFE, Preprocessing
+from impasto.network.weights.loading import Weights
 
 # Table 1, column E: the number is a convolution's place in its block, M a pooling.
 BLOCKS = (["1_1", "1_2"], ["2_1", "2_2"], *([f"{b}_{i}" for i in (1, 2, 3, 4)] for b in (3, 4, 5)))

@@ -15,12 +15,12 @@ from PIL import Image
 
 import plain
 import thin
-from impasto.encoder import Encoder
-from impasto.images import to_array
 from impasto.layers import resolve
-from impasto.objective import Objective, Setting
+from impasto.network.encoder import Encoder
+from impasto.network.tiles import observe
+from impasto.paint.objective import Objective, Setting
+from impasto.pictures.images import to_array
 from impasto.recipe import Recipe
-from impasto.tiles import observe
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from impasto import cli, errors
-from impasto.flags import gather, recipe_from
+from impasto import errors
+from impasto.cli import app as cli
+from impasto.cli.flags import gather, recipe_from
 from impasto.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,7 +125,7 @@ def test_every_flag_and_variable_exists(path: Path) -> None:
     for name in ("batch", "demo", "recipe", "sweep", "weights"):
         known |= flags_of(cli.app[name])
     known |= flags_of(cli.app) | {"--help", "--version"}
-    for place in ("benchmarks", "examples", "training"):
+    for place in ("benchmarks", "examples", "distill"):
         for program in (ROOT / place).rglob("*.py"):
             known |= set(re.findall(r'add_argument\(\s*"(--[a-z0-9-]+)"', text_of(program)))
     written = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))

@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 import thin
-from impasto import fetching, known
 from impasto.errors import WeightsError
-from impasto.fetching import fetch, obtain
-from impasto.known import KNOWN, cache_folder, status
-from impasto.weights import load
+from impasto.network.weights import fetching, known
+from impasto.network.weights.fetching import fetch, obtain
+from impasto.network.weights.known import KNOWN, cache_folder, status
+from impasto.network.weights.loading import load
 
 FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
@@ -433,8 +433,8 @@ def test_unknown_name() -> None:
 CHILD = """
 import sys
 from dataclasses import replace
-from impasto.fetching import fetch
-from impasto.known import KNOWN
+from impasto.network.weights.fetching import fetch
+from impasto.network.weights.known import KNOWN
 url, size, checksum = sys.argv[1:]
 KNOWN["vgg19"] = replace(KNOWN["vgg19"], url=url, size=int(size), checksum=checksum)
 print(fetch())

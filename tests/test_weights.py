@@ -30,11 +30,11 @@ from safetensors.torch import save_file
 
 import plain
 import thin
-from impasto import known, readers
-from impasto.encoder import Encoder
 from impasto.errors import WeightsError
 from impasto.layers import CONVOLUTIONS
-from impasto.weights import CAFFE, KNOWN, TORCHVISION, load
+from impasto.network.encoder import Encoder
+from impasto.network.weights import known, readers
+from impasto.network.weights.loading import CAFFE, KNOWN, TORCHVISION, load
 
 SOURCE = Path(known.__file__).parent
 
@@ -464,8 +464,9 @@ def test_hostile_matlab(tmp_path: Path) -> None:
 
 def test_imports_are_lazy() -> None:
     code = (
-        "import sys, impasto.fetching; assert 'torch' not in sys.modules;"
-        "import impasto.weights; print(sorted({'h5py', 'scipy', 'pooch', 'requests'} & set(sys.modules)))"
+        "import sys, impasto.network.weights.fetching; assert 'torch' not in sys.modules;"
+        "import impasto.network.weights.loading;"
+        "print(sorted({'h5py', 'scipy', 'pooch', 'requests'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

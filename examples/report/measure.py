@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from impasto import Recipe, Targets, Transfer
-from impasto.images import read, resize
+from impasto.pictures.images import read, resize
 
 __all__ = ["POOLS", "colours", "jpeg", "terms"]
 

@@ -19,9 +19,10 @@ from typing import Any
 from measure import colours, jpeg, terms
 from PIL import Image
 
-from impasto import Recipe, SomeFailedError, Targets, jobs, sweep
-from impasto.console import Console
-from impasto.sweep import Axis
+from impasto import Recipe, SomeFailedError, Targets
+from impasto.cli.console import Console
+from impasto.work import jobs, sweep
+from impasto.work.sweep import Axis
 
 HERE = Path(__file__).parent
 FIGURES = tuple(f"fig{number}" for number in range(5, 11))

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from impasto._version import __version__
 
 if TYPE_CHECKING:
-    from impasto import color, losses
-    from impasto.encoder import Encoder
+    from impasto import losses
     from impasto.errors import (
         DivergenceError,
         ImageReadError,
@@ -28,9 +27,11 @@ if TYPE_CHECKING:
         SomeFailedError,
         WeightsError,
     )
+    from impasto.network.encoder import Encoder
+    from impasto.paint.run import Progress, Result, Transfer, steps, stylize
+    from impasto.paint.targets import Targets
+    from impasto.pictures import color
     from impasto.recipe import Recipe
-    from impasto.targets import Targets
-    from impasto.transfer import Progress, Result, Transfer, steps, stylize
 
 __all__ = [
     "DivergenceError",
@@ -57,17 +58,19 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
-    "Encoder": "encoder",
+    "Encoder": "network.encoder",
     "Recipe": "recipe",
-    "Targets": "targets",
-    **dict.fromkeys(("Progress", "Result", "Transfer", "steps", "stylize"), "transfer"),
+    "Targets": "paint.targets",
+    **dict.fromkeys(("Progress", "Result", "Transfer", "steps", "stylize"), "paint.run"),
 }
+
+_ROOMS = {"color": "pictures.color", "losses": "losses"}
 
 
 def __getattr__(name: str) -> object:
     """Import a public name from its module on first use (PEP 562)."""
-    if name in ("color", "losses"):
-        return importlib.import_module(f"impasto.{name}")
+    if name in _ROOMS:
+        return importlib.import_module(f"impasto.{_ROOMS[name]}")
     if name in _HOME:
         return getattr(importlib.import_module(f"impasto.{_HOME[name]}"), name)
     raise AttributeError(f"module 'impasto' has no attribute {name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from impasto._version import __version__
 
@@ -14,9 +15,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; see errors.py for what each means."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"]:  # answered before anything is imported
-        print(f"impasto {__version__}")
-        return 0
-    from impasto.cli import run
+        with suppress(OSError):
+            print(f"impasto {__version__}", flush=True)
+            return 0
+    from impasto.cli.app import run
 
     return run(arguments)
 

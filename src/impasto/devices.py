@@ -37,7 +37,13 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cpu":
-        # What torch.cpu reports of AVX-512 BF16 and AMX; processors without them emulate bfloat16 at a loss.
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    if device.type == "cpu":  # processors without AVX-512 BF16 or AMX emulate bfloat16 at a loss
+        return any(_processor_has(feature) for feature in ("avx512_bf16", "amx_tile"))
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _processor_has(feature: str) -> bool:
+    """Whether PyTorch knows the processor to have a feature; older versions say so privately, or not at all."""
+    if (capabilities := getattr(torch.cpu, "get_capabilities", None)) is not None:
+        return bool(capabilities().get(feature, False))
+    return bool(getattr(torch.cpu, f"_is_{feature}_supported", bool)())

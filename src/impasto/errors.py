@@ -15,9 +15,16 @@ Each message is one line that names the thing, its value and the remedy.
 
 from __future__ import annotations
 
+import traceback
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from impasto.text import shown
+
 __all__ = [
     "NO_MEMORY",
     "DivergenceError",
+    "Failure",
     "ImageReadError",
     "ImpastoError",
     "MemoryShortError",
@@ -26,9 +33,10 @@ __all__ = [
     "RunError",
     "SomeFailedError",
     "WeightsError",
-    "shown",
+    "memory_short",
 ]
 
+SHORT = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "defaultcpuallocator")
 NO_MEMORY = "not enough memory; use a smaller --size, or smaller pictures"
 
 
@@ -84,10 +92,46 @@ class OutputError(ImpastoError, OSError):
     exit_status = 6
 
 
-def shown(text: object) -> str:
-    r"""A name or message as one printable line, with control characters and undecodable bytes escaped.
+def memory_short(error: BaseException) -> bool:
+    """Whether an error means that memory has run out; torch says so in several ways, by device."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(one in text for one in SHORT))
 
-    >>> print(shown("a\nb\x1b[2J.png"))
-    a\nb\x1b[2J.png
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+KINDS: dict[str, type[ImpastoError]] = {
+    "option": OptionError,
+    "picture": ImageReadError,
+    "weights": WeightsError,
+    "diverged": DivergenceError,
+    "memory": MemoryShortError,
+    "some": SomeFailedError,
+    "run": RunError,
+    "output": OutputError,
+    "bug": ImpastoError,
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error as data, for another process, a list or a page: a kind of KINDS, and one line."""
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """The failure that an error is; one that is not of ours is a bug, unless memory has run out."""
+        text = " ".join(str(error).split())
+        for kind, own in KINDS.items():
+            if type(error) is own:
+                return cls(kind, text)
+        if memory_short(error):
+            return cls("memory", NO_MEMORY)
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} at {PurePath(last.filename).name}:{last.lineno}"
+        return cls("bug", f"this is a bug ({where}: {shown(text)[:200]}); please report it")
+
+    @property
+    def exit_status(self) -> int:
+        """What the command line returns for it."""
+        return KINDS[self.kind].exit_status

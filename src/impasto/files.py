@@ -1,54 +1,27 @@
-"""Opening picture files safely: what may be opened, which formats, and what becomes of a decoder's complaints."""
+"""Files as named bytes: read once and hashed once, written whole or not at all, and no two names of a run the same.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import os
+import secrets
 import stat
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 
-from PIL import (  # the plugins register themselves in Image.OPEN
-    BmpImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
-    Image,
-    ImageFile,
-    JpegImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
-    WebPImagePlugin,  # noqa: F401
-)
+from impasto.errors import ImageReadError, OutputError
+from impasto.text import shown
 
-from impasto.errors import ImageReadError, ImpastoError, shown
+__all__ = ["Blob", "check_apart", "check_place", "open_file", "read", "same_file", "write"]
 
-__all__ = [
-    "FORMATS",
-    "MAX_BYTES",
-    "guarded",
-    "open_file",
-    "open_header",
-]
-
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+REMEDY = "choose another name, or --overwrite (overwrite=True)"
 MAX_BYTES = 2 * 2**30  # of a file; a larger one is no picture within the pixel limit
-
-# What a file really is, when it is none of FORMATS: the bytes at an offset, and the name for people.
-FOREIGN = (
-    (4, b"ftyphei", "a HEIC picture"),
-    (4, b"ftypmif1", "a HEIC picture"),
-    (4, b"ftypavi", "an AVIF picture"),
-    (0, b"%PDF", "a PDF"),
-    (0, b"%!PS", "PostScript"),
-    (0, b"8BPS", "a Photoshop file"),
-    (0, b"<svg", "an SVG drawing"),
-    (0, b"<?xml", "an XML or SVG file"),
-    (0, b"<", "a web page or XML"),
-    (0, b"PK\3\4", "a zip archive"),
-)
 NOT_REGULAR = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -57,34 +30,30 @@ NOT_REGULAR = (
     (stat.S_ISBLK, "a device"),
 )
 
-_PILLOW = threading.Lock()  # warnings.catch_warnings swaps process-wide state; two at once would never put it back
+
+@dataclass(frozen=True)
+class Blob:
+    """A file as bytes; `name` is its path where it was read, for messages and for the name inside the result."""
+
+    name: str
+    data: bytes = field(repr=False)
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Blob:
+        """The blob of a file's bytes."""
+        return cls(name, data, hashlib.sha256(data).hexdigest())
 
 
-@contextmanager
-def guarded(label: str, notices: list[str]) -> Iterator[None]:
-    """Turn whatever a decoder raises into one ImageReadError, and what it warns about into notices."""
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
-    silent = logging.NullHandler()  # without any handler Python would print their complaints on stderr
-    with _PILLOW, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for logger in loggers:
-            logger.addHandler(silent)
+def read(path: str | os.PathLike[str], label: str) -> Blob:
+    """A picture's file as bytes; raises ImageReadError for whatever is not a regular file of bearable size."""
+    with open_file(path, label) as file:
         try:
-            yield
-        except ImpastoError:
-            raise
-        except MemoryError as error:
-            raise ImageReadError(f"{label}: not enough memory to decode it; make the picture smaller first") from error
-        except Image.DecompressionBombError as error:
-            raise ImageReadError(f"{label}: too many pixels; make it smaller first ({shown(error)})") from error
-        except Exception as error:
-            why = shown(error)[:200] or type(error).__name__
-            raise ImageReadError(f"{label}: cannot be decoded ({why}); the file is damaged or cut short") from error
-        finally:
-            for logger in loggers:
-                logger.removeHandler(silent)
-    messages = dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning)
-    notices += [f"{label}: {shown(message)[:200]}" for message in list(messages)[:3]]
+            return Blob.of(os.fspath(path), file.read())
+        except OSError as error:
+            raise ImageReadError(f"{label}: cannot be read ({error.strerror})") from None
+        except MemoryError:
+            raise ImageReadError(f"{label}: not enough memory to read it; make the picture smaller first") from None
 
 
 @contextmanager
@@ -113,17 +82,101 @@ def open_file(path: str | os.PathLike[str], label: str) -> Iterator[BufferedRead
         yield file
 
 
-def open_header(file: BufferedReader, label: str) -> ImageFile.ImageFile:
-    """Let Pillow parse the header of an allowed format, told by content; decodes nothing.
+def write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a whole file or leave everything as it was, whatever happens; raises OutputError if it cannot be written.
 
-    Not `Image.open`: that refuses sizes by a limit of its own, which other users of Pillow may have set.
+    The bytes go to a new file beside the target, which takes its place once it is safe on the disk. A link stays a
+    link; a file that is replaced hands on its permissions.
     """
-    file.seek(0)
-    head = file.read(64)
-    for name in FORMATS:
-        factory, accept = Image.OPEN[name]
-        if accept is not None and accept(head[:16]) is True:
-            file.seek(0)
-            return factory(file, "")
-    foreign = next((f"; it looks like {what}" for at, magic, what in FOREIGN if head[at:].startswith(magic)), "")
-    raise ImageReadError(f"{label}: is not JPEG, PNG, WebP, TIFF, BMP or GIF{foreign}; save it as one of these")
+    target = Path(os.path.realpath(path))
+    temporary = _beside(target)
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            why = error.strerror or shown(error)
+            raise OutputError(f"{shown(path)}: cannot be written ({why}); choose another place") from error
+        raise
+
+
+def check_place(
+    path: str | os.PathLike[str], *, overwrite: bool, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
+    """The path of a file to write, after making sure that it can be written; raises OutputError.
+
+    One that exists is replaced only with `overwrite`; without it, `inputs` are the files that it might be.
+    """
+    target, name = Path(path), shown(path)
+    folder = shown(target.parent)
+    try:
+        if target.parent.exists() and not target.parent.is_dir():
+            raise OutputError(f"{name}: {folder} is a file, not a folder")
+        if not target.parent.exists():
+            raise OutputError(f"{name}: the folder {folder} does not exist; make it first (mkdir -p)")
+        try:
+            mode = os.lstat(target).st_mode  # raises for a name that the file system cannot hold, unlike Path.exists
+        except FileNotFoundError:
+            mode = 0
+        if mode and target.exists():  # a link that leads nowhere is written through
+            _check_existing(target, name, overwrite, inputs)
+        probe = _beside(target)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OutputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = getattr(error, "strerror", None) or shown(error)
+        raise OutputError(f"{name}: cannot be written ({why}); choose another place") from None
+    return target
+
+
+def _check_existing(target: Path, name: str, overwrite: bool, inputs: Iterable[str | os.PathLike[str]]) -> None:
+    if target.is_dir():
+        raise OutputError(f"{name}: is a folder; name a file in it")
+    if not target.is_file():
+        raise OutputError(f"{name}: is no regular file; choose another name")
+    if overwrite:
+        return
+    for other in inputs:
+        if same_file(target, other):
+            raise OutputError(f"{name}: is the input {shown(other)}; {REMEDY}")
+    raise OutputError(f"{name}: exists already; {REMEDY}")
+
+
+def same_file(one: Path, other: str | os.PathLike[str]) -> bool:
+    """Whether two names are of one file or folder, there or not; False for a name that no file can have."""
+    try:
+        return one.absolute() == Path(other).absolute() or one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def _beside(target: Path) -> Path:
+    """A new name in the same folder, whatever the length of the target's."""
+    return target.parent / f".impasto-{secrets.token_hex(8)}.tmp"
+
+
+def check_apart(
+    read: Mapping[str, str | os.PathLike[str]],
+    written: Mapping[str, str | os.PathLike[str]],
+    replaced: Iterable[str] = (),
+) -> None:
+    """Make sure that what a run writes takes the place of nothing that it reads, and of nothing else that it writes.
+
+    Both are paths by what messages call them; the first of `written` may replace those of `read` that are in
+    `replaced`. Raises OutputError.
+    """
+    done: dict[str, str | os.PathLike[str]] = dict(read)
+    for number, (role, path) in enumerate(written.items()):
+        for name, other in done.items():
+            if same_file(Path(path), other) and not (number == 0 and name in replaced):
+                raise OutputError(f"{shown(path)}: would be {role}, and is {name} of this run; choose another name")
+        done[role] = path

@@ -6,13 +6,12 @@ Options add a weight behind a colon: `relu4_1:0.5`.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 
 from impasto.errors import OptionError
+from impasto.text import nearest
 
-__all__ = ["BLOCKS", "CONVOLUTIONS", "NAMES", "nearest", "parse_weighted", "resolve", "scale_of"]
+__all__ = ["BLOCKS", "CONVOLUTIONS", "NAMES", "parse_weighted", "resolve", "scale_of"]
 
 BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}  # block: number of 3×3 convolutions; a 2×2 pooling stands between blocks
 CONVOLUTIONS = tuple(f"conv{block}_{i}" for block, count in BLOCKS.items() for i in range(1, count + 1))
@@ -26,15 +25,6 @@ def scale_of(name: str) -> int:
     8
     """
     return 1 << (int(name[4]) - 1)
-
-
-def nearest(word: str, names: Iterable[str]) -> str:
-    """The name most like `word`, for a suggestion in an error.
-
-    >>> nearest("relu4_9", NAMES)
-    'relu4_4'
-    """
-    return difflib.get_close_matches(word.lower(), list(names), n=1, cutoff=0.0)[0]
 
 
 def parse_weighted(text: str) -> tuple[str, float | None]:

@@ -17,9 +17,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from impasto import layers
 from impasto.errors import OptionError
+from impasto.text import nearest
 
-__all__ = ["GROUPS", "Recipe", "parse_laplacian"]
+__all__ = ["GROUPS", "INITS", "Recipe", "flag", "parse_laplacian"]
 
+INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
 GROUPS = ("Picture", "Weights of the loss", "Layers", "Network", "Optimisation")
 MAX_TEXT = 1_000_000  # characters of a recipe file; a real one has a thousand
 
@@ -38,6 +40,15 @@ def parse_laplacian(text: str) -> tuple[int, float]:
     if not colon or not 1 <= pool <= 1024 or not math.isfinite(gamma) or gamma < 0:
         raise OptionError(f"laplacian {text!r} must be POOL:GAMMA with POOL from 1 to 1024 and GAMMA ≥ 0, as in 4:10")
     return pool, gamma
+
+
+def flag(field: str) -> str:
+    """The flag of a field on the command line.
+
+    >>> flag("style_weight")
+    '--style-weight'
+    """
+    return "--" + field.replace("_", "-")
 
 
 def _several(value: object) -> object:
@@ -196,7 +207,7 @@ class Recipe(BaseModel):
     )
     seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, /, **options: Any) -> None:
         try:
             super().__init__(**options)
         except ValidationError as error:
@@ -279,7 +290,7 @@ def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        near = layers.nearest(field, Recipe.model_fields)
+        near = nearest(field, Recipe.model_fields)
         return f"{field}: no such option; did you mean {near}?"
     message = first["msg"].removeprefix("Value error, ")
     return (

@@ -26,10 +26,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import impasto
 import plain
 import thin
-
-import impasto
 
 GOLDEN = Path(__file__).with_name("golden.json")
 PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "scipy")

@@ -1,0 +1,57 @@
+"""`impasto batch`: many photos, each in the style of one or several paintings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from impasto.cli.console import Console
+from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, recipe_from, with_recipe_flags
+from impasto.pictures.metadata import read_recipe
+from impasto.work import batch as many
+from impasto.work import jobs
+
+__all__ = ["batch", "report"]
+
+
+@with_recipe_flags
+def batch(
+    *photos: Annotated[str, Parameter(name="PHOTO_OR_FOLDER", help="Photos, and folders of photos at any depth.")],
+    style: Annotated[
+        tuple[str, ...], Parameter(name="--style", negative=(), group=FILES, help="A painting. Repeatable.")
+    ],
+    out: Annotated[
+        Path, Parameter(group=FILES, help="Folder to write to; made if need be. A second run goes on in it.")
+    ],
+    pairs: Annotated[
+        Literal["each", "all"],
+        Parameter(group=FILES, help="each: every photo with every style; all: every photo with all styles blended."),
+    ] = "each",
+    form: Annotated[
+        Literal["png", "jpg", "webp", "tif"], Parameter(name="--format", group=FILES, help="Format of the results.")
+    ] = "png",
+    recipe: RecipeFile = None,
+    quiet: Quiet = False,
+    elsewhere: Elsewhere = HERE,
+    **options: Any,
+) -> None:
+    """Paint many photos, each in the style of one or several paintings."""
+    base = read_recipe(recipe)[0] if recipe is not None else None
+    found = many.jobs(photos, style, recipe_from(options, base), out, pairs=pairs)
+    with Console(quiet=quiet) as console, elsewhere.carrier() as carry:
+        entries = jobs.run(found, out, suffix=f".{form}", carry=carry, tell=console.tell)
+    report(entries, console)
+
+
+def report(entries: Sequence[jobs.Entry], console: Console) -> None:
+    """Say how many pictures were painted, kept and failed; raises SomeFailedError, naming them, if any failed."""
+    count = {status: sum(entry.status == status for entry in entries) for status in ("done", "kept", "failed")}
+    console.line(f"{count['done']} painted, {count['kept']} there already, {count['failed']} failed")
+    failed = dict.fromkeys(entry.failure.message for entry in entries if entry.failure is not None)
+    if len(failed) > jobs.NAMED:
+        for message in failed:
+            console.line(f"failed: {message}")
+    jobs.check(entries)

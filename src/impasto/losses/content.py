@@ -1,0 +1,38 @@
+"""What the photo holds: eq. 1 at each content layer, position by position."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from impasto.layers import resolve
+from impasto.losses.equations import content_loss
+from impasto.losses.terms import RowsTerm, Seen, Term, at_least, energy, wide
+from impasto.network.looks import Look
+from impasto.recipe import Recipe
+
+__all__ = ["build", "wants"]
+
+
+def wants(recipe: Recipe) -> list[Look]:
+    """The content's maps, whole, and the result's, a few rows at a time."""
+    layers = resolve(recipe.content_layer)
+    return [*(Look(name, "map", "content") for name in layers), *(Look(name, "rows") for name in layers)]
+
+
+def build(seen: Seen) -> list[Term]:
+    """One term over all content layers."""
+    recipe = seen.recipe
+    weights = resolve(recipe.content_layer)
+    targets = {name: seen.content[Look(name, "map", "content")] for name in weights}
+    if recipe.units == "relative":
+        scale = {name: 1 / at_least(0.5 * energy(P), P) for name, P in targets.items()}
+    elif recipe.units == "paper":
+        scale = dict.fromkeys(targets, seen.area)
+    else:  # equations.report_content_loss; its normaliser √(N M) holds the M of the full size
+        scale = {name: (seen.area / P.numel()) ** 0.5 for name, P in targets.items()}
+
+    def value(layer: str, F: Tensor, rows: slice) -> Tensor:
+        P = targets[layer][:, rows]
+        return weights[layer] * scale[layer] * content_loss(wide(F), wide(P))
+
+    return [RowsTerm("content", recipe.content_weight, tuple(weights), value)]

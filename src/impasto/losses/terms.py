@@ -1,0 +1,105 @@
+"""What a loss is made of: the looks it wants, what was seen for it, and the terms it becomes.
+
+A loss has two phases. `wants(recipe)` lists what it has to see, of the result, of the content and of every style
+picture. The network looks once for all losses; then `build(seen)` makes terms of what was seen. A term holds its
+targets and gives one scalar, and `tiles` can take each kind apart without changing its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.network.looks import Look
+from impasto.recipe import Recipe
+
+__all__ = ["Family", "LookTerm", "PixelTerm", "RowsTerm", "Seen", "Term", "at_least", "energy", "total", "wide"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the terms of one level are built from.
+
+    `pixels`: the content, RGB 0…1, 3×H×W, at the level's size. `content` and, for each style picture, `styles`: what
+    was seen of it, by look. `blend`: w_i of eq. 6. `area`: pixels of the full size over pixels of this level.
+    """
+
+    recipe: Recipe
+    pixels: Tensor
+    content: Mapping[Look, Tensor]
+    styles: tuple[Mapping[Look, Tensor], ...]
+    blend: tuple[float, ...]
+    area: float
+
+
+@dataclass(frozen=True)
+class PixelTerm:
+    """A summand of eq. 5, `weight` · `value(pixels)`; pixels are RGB 0…1, 3×H×W."""
+
+    name: str
+    weight: float
+    value: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class RowsTerm:
+    """A summand of eq. 5 that is a sum over positions: `value(layer, F, rows)` is the part of these rows of a map."""
+
+    name: str
+    weight: float
+    layers: tuple[str, ...]
+    value: Callable[[str, Tensor, slice], Tensor]
+
+
+@dataclass(frozen=True)
+class LookTerm:
+    """A summand of eq. 5, `weight` · `value(seen)`: of moments or whole maps of the result, by look.
+
+    A term may follow the picture: after every `every` evaluations `renew(seen)` makes its targets anew from what is
+    seen of the picture then, and the optimiser starts from there. 0: the targets stand.
+    """
+
+    name: str
+    weight: float
+    looks: tuple[Look, ...]
+    value: Callable[[Mapping[Look, Tensor]], Tensor]
+    every: int = 0
+    renew: Callable[[Mapping[Look, Tensor]], None] = lambda _: None
+
+
+Term = PixelTerm | RowsTerm | LookTerm
+
+
+class Family(Protocol):
+    """A module of `losses`: one kind of loss."""
+
+    def wants(self, recipe: Recipe) -> Iterable[Look]:
+        """What has to be seen; nothing where the recipe gives it no weight."""
+
+    def build(self, seen: Seen) -> Sequence[Term]:
+        """The terms that the recipe asks for."""
+
+
+def total(values: Iterable[Tensor]) -> Tensor:
+    """The sum of scalars."""
+    return torch.stack(list(values)).sum()
+
+
+def wide(F: Tensor) -> Tensor:
+    """In at least float32, as every loss is."""
+    return F.to(torch.promote_types(F.dtype, torch.float32))
+
+
+def energy(P: Tensor) -> float:
+    """Σ P², without a copy in float32."""
+    dtype = torch.promote_types(P.dtype, torch.float32)
+    return float(torch.linalg.vector_norm(P, dtype=dtype).item() ** 2)
+
+
+def at_least(norm: float, reference: Tensor) -> float:
+    """A norm to divide by, never 0: a picture of one colour can silence a thin network's layer."""
+    return max(norm, 1e-6 * reference.numel())

@@ -1,0 +1,272 @@
+"""The network walked block by block and strip by strip: exact features and gradients in bounded memory.
+
+VGG-19 shrinks its maps between blocks. Between two poolings only the block's input has to be known as a whole; the wide
+maps inside a block are made for a strip of rows at a time, with as many rows more at either side as the block has
+convolutions, so that every row of the strip itself is what it would be in one piece. A Gram matrix is a sum over
+positions, so it adds up over strips; and the gradient of any loss of Gram matrices G is (∂L/∂G + ∂L/∂Gᵀ) F, position by
+position. So does a map resampled to a grid. Nothing is approximated.
+
+The way forward may keep what it computed or forget it; what was forgotten is computed again on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impasto.layers import BLOCKS
+from impasto.network.block import Pass
+from impasto.network.convolutions import deepest_block
+from impasto.network.encoder import Encoder
+from impasto.network.looks import Grid, Look
+
+__all__ = ["WHOLE", "Plan", "Walk", "observe"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to walk: `rows` of a strip in each block's own rows (even; 0: all at once), and the blocks kept in memory."""
+
+    rows: int = 0
+    kept: frozenset[int] = frozenset(BLOCKS)
+
+
+WHOLE = Plan()
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """Rows `first` to `last` of a block's input, and `top` to `bottom` with the neighbours that they depend on."""
+
+    first: int
+    last: int
+    top: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A strip's own part of a layer's window: `inside` and `columns` of the strip's map, `rows` of the window."""
+
+    inside: slice
+    columns: slice
+    rows: slice
+
+    def of(self, maps: Tensor) -> Tensor:
+        """The part, N×r×w, of a map 1×N×h×w."""
+        return maps[0, :, self.inside, self.columns]
+
+
+Visit = Callable[[str, Tensor, slice], None]
+RowGradient = Callable[[str, Tensor, slice], Tensor]
+
+
+class Walk:
+    """One way through the network and back, for a picture prepared by the encoder: what `looks` ask for."""
+
+    def __init__(self, encoder: Encoder, picture: Tensor, looks: Iterable[Look], plan: Plan = WHOLE) -> None:
+        self.encoder, self.picture, self.plan = encoder, picture, plan
+        self.looks: dict[str, list[Look]] = {}
+        # Moments first: on the way back their product writes where the others add.
+        for look in sorted(dict.fromkeys(looks), key=lambda look: look.kind in ("rows", "map")):
+            self.looks.setdefault(look.layer, []).append(look)
+        self.wanted = encoder.check(self.looks, picture)
+        self.depth = deepest_block(self.wanted)
+        self._inputs: dict[int, Tensor] = {}
+        self._made: dict[int, list[tuple[_Strip, Pass | None]]] = {}
+
+    @torch.no_grad()
+    def forward(self, prepared: Tensor, visit: Visit, grad: bool) -> dict[Look, Tensor]:
+        """What is seen, by look; `visit` sees each layer of kind `rows`, rows at a time.
+
+        `prepared`: what `Encoder.prepare` gives, without its gradient. `grad`: whether `backward` will follow. Moments
+        are means over positions. They and maps on a grid are in at least float32, whole maps N×h×w in the encoder's
+        precision.
+        """
+        sums: dict[Look, Tensor] = {}
+        parts: dict[Look, list[Tensor]] = {}
+        self._inputs = {1: prepared}
+        for block in range(1, self.depth + 1):
+            keep = grad and block in self.plan.kept
+            ends = []
+            self._made[block] = []
+            for strip in self._strips(block):
+                made = self._make(block, strip, keep)
+                self._made[block].append((strip, made if keep else None))
+                for name, tap in made.taps.items():
+                    own = self._window(name, strip)
+                    if own is None:
+                        continue
+                    F = own.of(tap)
+                    for look in self.looks[name]:
+                        if look.kind == "rows":
+                            visit(name, F, own.rows)
+                        elif look.kind == "map" and not look.step:
+                            parts.setdefault(look, []).append(F.clone())
+                        elif look.kind == "map":
+                            grid = self._grid(look)
+                            if look not in sums:
+                                sums[look] = grid.nothing(F)
+                            grid.add(sums[look], F, own.rows)
+                        else:
+                            S = _second_moments(F, mean=look.kind == "moments")
+                            sums[look] = sums[look] + S if look in sums else S
+                if made.end is not None:
+                    ends.append(made.end)
+            if block < self.depth:
+                self._inputs[block + 1] = torch.cat(ends, 2) if len(ends) > 1 else ends[0]
+            if not grad:
+                del self._inputs[block]
+        whole = {look: torch.cat(several, 1) if len(several) > 1 else several[0] for look, several in parts.items()}
+        return {**whole, **{look: self._mean(look, total) for look, total in sums.items()}}
+
+    @torch.no_grad()
+    def backward(self, gradients: Mapping[Look, Tensor], row_gradient: RowGradient) -> Tensor:
+        """Gradient with respect to the prepared picture, after `forward` with `grad`.
+
+        `gradients`: of the loss with respect to what each look has seen. `row_gradient(layer, F, rows)`: with respect
+        to these rows of a map.
+        """
+        after: Tensor | None = None
+        change = {look: self._change(look, g) for look, g in gradients.items() if look.kind in ("gram", "moments")}
+        for block in range(self.depth, 0, -1):
+            strips = self._made.pop(block)
+            before: Tensor | None = None
+            while strips:
+                strip, made = strips.pop()
+                made = made or self._make(block, strip, True)
+
+                def add(name: str, maps: Tensor, gradient: Tensor, strip: _Strip = strip) -> None:
+                    own = self._window(name, strip)
+                    if own is None:
+                        return
+                    F, mine = own.of(maps), own.of(gradient)
+                    for look in self.looks[name]:
+                        if look in change:
+                            _add_product(mine, F, change[look])
+                        elif look.kind == "rows":
+                            mine += row_gradient(name, F, own.rows)
+                        elif look.step:
+                            mine += self._grid(look).back(gradients[look], F, own.rows).to(F.dtype)
+                        else:
+                            mine += gradients[look][:, own.rows].to(F.dtype)
+
+                part = None
+                if made.end is not None and after is not None:
+                    part = after[:, :, strip.first // 2 : strip.first // 2 + made.end.shape[2]]
+                gradient = made.backward(part, add)
+                if strip.first == 0 and strip.last == self._inputs[block].shape[2]:
+                    before = gradient
+                else:
+                    before = torch.zeros_like(self._inputs[block]) if before is None else before
+                    before[:, :, strip.top : strip.bottom] += gradient
+            del self._inputs[block]
+            after = before
+        assert after is not None
+        return after
+
+    def _make(self, block: int, strip: _Strip, keep: bool) -> Pass:
+        start = self._inputs[block][:, :, strip.top : strip.bottom]
+        pooled = slice(strip.first - strip.top, strip.last - strip.top) if block < self.depth else None
+        return Pass(self.encoder, block, start, self.wanted, pooled=pooled, keep=keep)
+
+    def _window(self, name: str, strip: _Strip) -> _Window | None:
+        """Where the strip's own part of a layer's window lies in the strip's map; None where it has no part in it."""
+        rows, columns = self.encoder.window(name, self.picture)
+        first, end = max(strip.first, rows.start), min(strip.last, rows.stop)
+        if first >= end:
+            return None
+        return _Window(slice(first - strip.top, end - strip.top), columns, slice(first - rows.start, end - rows.start))
+
+    def _strips(self, block: int) -> Iterator[_Strip]:
+        height = self._inputs[block].shape[2]
+        rows, reach = self.plan.rows, BLOCKS[block]
+        if not rows or height <= rows:
+            yield _Strip(0, height, 0, height)
+            return
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
+            if height - last == 1:  # a last row alone cannot be pooled; it goes with the rows before it
+                last = height
+            yield _Strip(first, last, max(0, first - reach), min(height, last + reach))
+            if last == height:
+                return
+
+    def _grid(self, look: Look) -> Grid:
+        """The grid of a look over its layer's map."""
+        rows, columns = self.encoder.window(look.layer, self.picture)
+        height, width = (max(1, side // look.step) for side in self.picture.shape[-2:])
+        own = (rows.stop - rows.start, columns.stop - columns.start)
+        return Grid(own, (height, width), self.encoder.device)
+
+    def _mean(self, look: Look, total: Tensor) -> Tensor:
+        """Second moments over their number of positions, as the network would give them that a thin layer stands for.
+
+        With the map Q of such a layer: Q S Qᵀ, where the mean is carried along by one more row and column of Q.
+        """
+        if look.kind == "map":
+            return total
+        mean = total / self._count(look.layer)
+        Q = self._metric(look)
+        return mean if Q is None else Q @ mean @ Q.T
+
+    def _change(self, look: Look, gradient: Tensor) -> Tensor:
+        """∂L/∂S + ∂L/∂Sᵀ, S the sum over positions, in the encoder's precision."""
+        Q = self._metric(look)
+        own = gradient if Q is None else Q.T @ gradient @ Q
+        return ((own + own.T) / self._count(look.layer)).to(self.encoder.dtype)
+
+    def _metric(self, look: Look) -> Tensor | None:
+        Q = self.encoder.metrics.get(look.layer)
+        if Q is None or look.kind != "moments":
+            return Q
+        wide = torch.nn.functional.pad(Q, (0, 1, 0, 1))
+        wide[-1, -1] = 1
+        return wide
+
+    def _count(self, name: str) -> int:
+        """Positions of a layer's map, M."""
+        rows, columns = self.encoder.window(name, self.picture)
+        return int((rows.stop - rows.start) * (columns.stop - columns.start))
+
+
+def observe(encoder: Encoder, picture: Tensor, looks: Collection[Look], plan: Plan = WHOLE) -> dict[Look, Tensor]:
+    """What `looks` see of a picture 3×H×W, RGB 0…1; none of them of kind `rows`."""
+    if not looks:
+        return {}
+    with torch.no_grad():
+        return Walk(encoder, picture, looks, plan).forward(encoder.prepare(picture), lambda *_: None, grad=False)
+
+
+def _positions(F: Tensor) -> Tensor:
+    """Maps N×h×w as M×N, without a copy where they lie in memory position by position."""
+    return F.permute(1, 2, 0).reshape(-1, F.shape[0])
+
+
+def _second_moments(F: Tensor, mean: bool) -> Tensor:
+    """Σ F Fᵀ over positions, N×N, in at least float32; with `mean` that of F and a row of ones, (N+1)×(N+1)."""
+    matrix = _positions(F)
+    G = matrix.T @ matrix
+    G = G.to(torch.promote_types(G.dtype, torch.float32))
+    if not mean:
+        return G
+    total = matrix.sum(0, dtype=G.dtype)[:, None]
+    return torch.cat([torch.cat([G, total], 1), torch.cat([total.T, G.new_full((1, 1), len(matrix))], 1)])
+
+
+def _add_product(gradient: Tensor, F: Tensor, change: Tensor) -> None:
+    """Add C F to the gradient N×h×w with respect to F, in place; `change` is C = ∂L/∂S + ∂L/∂Sᵀ.
+
+    One row and column more than F has are those of the mean: what they give is the same at every position.
+    """
+    count = F.shape[0]
+    matrix = gradient.permute(1, 2, 0)
+    if matrix.is_contiguous():
+        matrix.view(-1, count).addmm_(_positions(F), change[:count, :count])
+    else:
+        gradient += (_positions(F) @ change[:count, :count]).view(matrix.shape).permute(2, 0, 1)
+    if len(change) > count:
+        gradient += change[:count, count, None, None]

@@ -1,0 +1,1 @@
+"""Weights: networks known by name, file formats, fetching."""

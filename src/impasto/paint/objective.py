@@ -1,0 +1,134 @@
+"""The objective of one pyramid level: what is compared, against which targets, with which weights.
+
+What there is to compare are the rows of `losses.FAMILIES`. The network looks once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from impasto import losses
+from impasto.losses.terms import LookTerm, PixelTerm, RowsTerm, Seen, Term, total
+from impasto.network.encoder import Encoder
+from impasto.network.looks import Look
+from impasto.network.tiles import WHOLE, Plan, Walk
+from impasto.paint.optimize import Evaluation
+from impasto.paint.scene import Scene
+from impasto.paint.targets import Targets
+from impasto.pictures.resize import resize
+from impasto.recipe import Recipe
+
+__all__ = ["Objective", "at", "looks", "terms"]
+
+
+def looks(recipe: Recipe, whose: str | None = None) -> list[Look]:
+    """All that the losses want to see for a recipe, or all of it of one kind of picture."""
+    wanted = dict.fromkeys(look for family in losses.FAMILIES for look in family.wants(recipe))
+    return [look for look in wanted if whose in (None, look.whose)]
+
+
+def terms(seen: Seen) -> list[Term]:
+    """What the losses make of what has been seen."""
+    return [term for family in losses.FAMILIES for term in family.build(seen)]
+
+
+def at(scene: Scene, size: tuple[int, int], encoder: Encoder, targets: Targets, plan: Plan) -> Objective:
+    """What the optimiser minimises at a size (height, width): a function of a picture of that size."""
+    recipe, (height, width) = scene.recipe, size
+    content = resize(scene.content, size).expand(3, height, width)
+    seen = Seen(
+        recipe=recipe,
+        pixels=content.to(encoder.device),
+        content=targets.look(encoder, content, looks(recipe, "content"), plan),
+        styles=tuple(targets.look(encoder, one, looks(recipe, "style"), plan) for one in scene.paintings(size)),
+        blend=scene.blend,
+        area=scene.size[0] * scene.size[1] / (height * width),
+    )
+    return Objective(encoder, terms(seen), plan)
+
+
+class Objective:
+    """Eq. 5 and its companions at one level: a picture in, value, gradient and terms out.
+
+    `plan` says how much of the picture is looked at at a time; it changes memory and speed, not the numbers.
+    """
+
+    def __init__(self, encoder: Encoder, terms: Sequence[Term], plan: Plan = WHOLE) -> None:
+        self.encoder, self.plan = encoder, plan
+        self.terms = [term for term in terms if term.weight > 0]
+        self.rows = [term for term in self.terms if isinstance(term, RowsTerm)]
+        self.seeing = [term for term in self.terms if isinstance(term, LookTerm)]
+        streamed = [Look(layer, "rows") for term in self.rows for layer in term.layers]
+        self.looks = tuple(dict.fromkeys([*streamed, *(look for term in self.seeing for look in term.looks)]))
+        self._renewed = dict.fromkeys((term.name for term in self.seeing if term.every), 0)
+        self._due: set[str] = set(self._renewed)  # the first time, of what is painted on
+
+    def __call__(self, picture: Tensor) -> Evaluation:
+        """Value, gradient and terms at a picture 3×H×W or 1×H×W (luminance), 0…1."""
+        picture = picture.detach().requires_grad_()
+        parts: dict[str, list[Tensor]] = {term.name: [] for term in self.terms}
+        outputs: list[Tensor] = []
+        gradients: list[Tensor] = []
+        with torch.enable_grad():
+            pixels = picture.expand(3, *picture.shape[-2:])
+            for term in self.terms:
+                if isinstance(term, PixelTerm):
+                    value = term.value(pixels)
+                    parts[term.name].append(value.detach())
+                    outputs.append(value)
+                    gradients.append(torch.full_like(value, term.weight))
+            outputs.append(self.encoder.prepare(pixels))
+        gradients.append(self._network(pixels, outputs[-1].detach(), parts))
+        (gradient,) = torch.autograd.grad(outputs, picture, gradients)
+        return self._evaluation(gradient, parts)
+
+    def renew(self, evaluation: int) -> bool:
+        """Whether the next evaluation, after so many, makes targets anew; the optimiser asks this where it stands."""
+        due = {term.name for term in self.seeing if term.every and evaluation - self._renewed[term.name] >= term.every}
+        self._renewed.update(dict.fromkeys(due, evaluation))
+        self._due |= due
+        return bool(due)
+
+    def _evaluation(self, gradient: Tensor, parts: dict[str, list[Tensor]]) -> Evaluation:
+        """Value, gradient and terms, read from the device in one go."""
+        found = [gradient.sum(), *(value for several in parts.values() for value in several)]
+        exact = torch.float64 if gradient.device.type == "cpu" else torch.float32  # not every device has float64
+        checksum, *rest = torch.stack([value.to(exact) for value in found]).tolist()
+        read = iter(rest)
+        values = {name: sum((next(read) for _ in several), 0.0) for name, several in parts.items()}
+        return Evaluation(sum(term.weight * values[term.name] for term in self.terms), gradient, values, checksum)
+
+    def _network(self, pixels: Tensor, prepared: Tensor, parts: dict[str, list[Tensor]]) -> Tensor:
+        """Add the values of the terms that look through the network; gradient with respect to what it is given."""
+        walk = Walk(self.encoder, pixels, self.looks, self.plan)
+
+        def visit(layer: str, F: Tensor, rows: slice) -> None:
+            for term in self.rows:
+                if layer in term.layers:
+                    parts[term.name].append(term.value(layer, F, rows))
+
+        def row_gradient(layer: str, F: Tensor, rows: slice) -> Tensor:
+            F.requires_grad_()
+            with torch.enable_grad():
+                loss = total(term.weight * term.value(layer, F, rows) for term in self.rows if layer in term.layers)
+            (gradient,) = torch.autograd.grad(loss, F)
+            return gradient
+
+        seen = walk.forward(prepared, visit, grad=True)
+        for term in self.seeing:
+            if term.name in self._due:
+                term.renew(seen)
+        self._due.clear()
+        gradients: dict[Look, Tensor] = {}
+        if self.seeing:
+            with torch.enable_grad():
+                seen = {look: value.requires_grad_() for look, value in seen.items()}
+                found = {term.name: term.value(seen) for term in self.seeing}
+                loss = total(term.weight * found[term.name] for term in self.seeing)
+            for name, value in found.items():
+                parts[name].append(value.detach())
+            gradients = dict(zip(seen, torch.autograd.grad(loss, list(seen.values())), strict=True))
+        return walk.backward(gradients, row_gradient)

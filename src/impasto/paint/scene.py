@@ -1,0 +1,163 @@
+"""A scene: the pictures of a transfer, prepared once for its recipe, whatever is then done with them.
+
+Everything that paints or only thinks of painting begins here: sizes of the levels, colours made ready, where to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.errors import OptionError
+from impasto.layers import scale_of
+from impasto.paint import levels
+from impasto.pictures import color, detail, margins
+from impasto.pictures.read import Source, read
+from impasto.pictures.resize import fit, resize
+from impasto.recipe import INITS, Recipe
+
+__all__ = ["Scene", "prepare"]
+
+DEEPEST = scale_of("relu5_1")  # px: a side below this has no position left in block 5 without a border
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Pictures ready for a recipe, on the CPU.
+
+    `original`: the content, RGB 0…1, 3×H×W, at full size; `alpha`: its alpha, 1×H×W, or None. `content` and `styles`:
+    what the transfer works on, of one channel where it works on luminance. `start`: where it begins, as `content`.
+    `blend`: a share of each style, with a sum of 1. `inputs`: names and SHA-256 by role. `notices`: for the user.
+    """
+
+    recipe: Recipe
+    original: Tensor
+    alpha: Tensor | None
+    content: Tensor
+    styles: tuple[Tensor, ...]
+    start: Tensor
+    blend: tuple[float, ...]
+    inputs: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        return self.original.shape[1], self.original.shape[2]
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each level, coarse to fine."""
+        return levels.sizes(*self.size, self.recipe.levels)
+
+    @cached_property
+    def evaluations(self) -> list[int]:
+        """Gradient evaluations of each level."""
+        return levels.evaluations(self.recipe.iterations, len(self.sizes))
+
+    def paintings(self, size: tuple[int, int]) -> list[Tensor]:
+        """The styles as they are at a size of the picture."""
+        return [resize(style, own) for style, own in zip(self.styles, self._painting_sizes(size), strict=True)]
+
+    def border(self, level: int) -> int:
+        """Pixels of border that the network sees around a level, counted from 0.
+
+        The last of several works on the bare picture, as the equations do; the others, where the picture is made, see
+        it continued by a border (docs/how-it-works.md); and so does a picture too thin for the deepest block.
+        """
+        size = self.sizes[level]
+        thin = min(min(one) for one in (size, *self._painting_sizes(size))) < DEEPEST
+        return 0 if 0 < level == len(self.sizes) - 1 and not thin else self.recipe.border
+
+    def finer(self, best: Tensor, level: int) -> Tensor:
+        """Where a level begins: at the best picture of the one before, or at the start."""
+        size = self.sizes[level]
+        if not level:
+            return detail.resample(best, size)
+        paintings = list(zip(self.paintings(size), self.blend, strict=True))
+        return detail.finer(best, size, resize(self.start, size), paintings, self.recipe.seed)
+
+    def _painting_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        own = [(style.shape[1], style.shape[2]) for style in self.styles]
+        return [fit(one, max(1, round(max(one) * max(size) / max(self.size)))) for one in own]
+
+    def finished(self, picture: Tensor) -> Tensor:
+        """A picture of any size, as the transfer works on it, with its colours restored: RGB 0…1, 3×H×W."""
+        original = resize(self.original, (picture.shape[1], picture.shape[2]))
+        return color.restore(self.recipe.color, picture, original)
+
+
+def prepare(content: Source, styles: Source | Sequence[Source], recipe: Recipe, start: Source | None = None) -> Scene:
+    """Read the pictures and make them ready; `start` stands in place of `Recipe.init`.
+
+    Raises ImageReadError for a picture that cannot be read, OptionError for a recipe that does not fit the pictures.
+    """
+    several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
+    if not several:
+        raise OptionError("styles: at least one style picture is needed")
+    blend = shares(recipe, len(several))
+    source = read(content, "content")
+    style_pictures = [read(style, "style") for style in several]
+    paintings = [margins.trim(style.rgb) if recipe.style_trim else style.rgb for style in style_pictures]
+    size = fit(source.size, recipe.size)
+    original = resize(source.rgb, size)
+    longest = max(1, round(max(size) * recipe.style_scale))
+    scaled = [resize(p, fit((p.shape[1], p.shape[2]), longest)) for p in paintings]
+    base, ready = color.prepare(recipe.color, original, scaled)
+    pictures = {"content": [source], "styles": style_pictures}
+    if start is not None or recipe.init not in INITS:
+        pictures["init"] = [read(recipe.init if start is None else start, "init")]
+        begin = resize(pictures["init"][0].rgb, size)
+    else:
+        begin = _start(recipe, base, scaled[0])
+    if base.shape[0] == 1 and begin.shape[0] == 3:
+        begin = color.luminance(begin)
+    notices = [notice for given in pictures.values() for picture in given for notice in picture.notices]
+    notices += [
+        f"style {picture.name}: a plain margin at its edge is cut off (style_trim)"
+        for picture, painting in zip(style_pictures, paintings, strict=True)
+        if picture.rgb.shape != painting.shape
+    ]
+    return Scene(
+        recipe=recipe,
+        original=original,
+        alpha=None if source.alpha is None else resize(source.alpha, size),
+        content=base,
+        styles=tuple(ready),
+        start=begin,
+        blend=blend,
+        inputs={role: [{"name": p.name, "sha256": p.sha256} for p in given] for role, given in pictures.items()},
+        notices=tuple(notices),
+    )
+
+
+def shares(recipe: Recipe, count: int) -> tuple[float, ...]:
+    """The share w_i of each of `count` styles; raises OptionError where the recipe blends another number of them."""
+    if recipe.blend and len(recipe.blend) != count:
+        raise OptionError(f"blend: {len(recipe.blend)} weights for {count} style pictures; give one each")
+    blend = recipe.blend or (1.0,) * count
+    return tuple(weight / sum(blend) for weight in blend)
+
+
+def _start(recipe: Recipe, content: Tensor, style: Tensor) -> Tensor:
+    """Where to begin, for a recipe that names no picture."""
+    size = (content.shape[1], content.shape[2])
+    if recipe.init == "content":
+        return content
+    if recipe.init == "style":
+        return _cover(style, size)
+    return torch.rand(3, *size, generator=torch.Generator().manual_seed(recipe.seed), dtype=torch.float32)
+
+
+def _cover(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture scaled to fill `size` (height, width) in its own shape, the middle cut out."""
+    height, width = size
+    scale = max(height / picture.shape[1], width / picture.shape[2])
+    tall, wide = max(height, round(picture.shape[1] * scale)), max(width, round(picture.shape[2] * scale))
+    top, left = (tall - height) // 2, (wide - width) // 2
+    return resize(picture, (tall, wide))[:, top : top + height, left : left + width]

@@ -1,0 +1,66 @@
+"""What the content and style pictures look like to a network, computed once for all transfers that share them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from impasto.files import Blob
+from impasto.network.encoder import Encoder
+from impasto.network.looks import Look
+from impasto.network.tiles import Plan, observe
+from impasto.network.weights.loading import Weights, load
+
+__all__ = ["Targets"]
+
+LIMIT = 2**29  # bytes kept
+
+
+class Targets:
+    """Networks, feature maps and Gram matrices already computed; up to `limit` bytes, the least used dropped first.
+
+    One object may serve many transfers, one after the other: a picture seen again at the same size by the same network
+    costs nothing for the layers already known. It changes no number. `limit` 0 keeps the networks only.
+    """
+
+    def __init__(self, limit: float = LIMIT) -> None:
+        self.limit = limit
+        self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._networks: dict[str, Weights] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self._networks.clear()
+
+    def weights(self, net: str | Blob) -> Weights:
+        """`weights.load`, once for each network."""
+        key = net if isinstance(net, str) else net.sha256 + net.name
+        if key not in self._networks:
+            self._networks[key] = load(net)
+        return self._networks[key]
+
+    def look(self, encoder: Encoder, picture: Tensor, looks: Sequence[Look], plan: Plan) -> Mapping[Look, Tensor]:
+        """What `looks` see of a picture 3×H×W, RGB 0…1."""
+        if not self.limit:
+            return observe(encoder, picture.to(encoder.device), looks, plan)
+        seen = (encoder.identity, _digest(picture))
+        missing = [look for look in looks if (*seen, look) not in self._kept]
+        found = observe(encoder, picture.to(encoder.device), missing, plan) if missing else {}
+        answer = {look: found[look] if look in found else self._kept[*seen, look] for look in looks}
+        for look, value in answer.items():
+            self._kept[*seen, look] = value
+            self._kept.move_to_end((*seen, look))
+        while self._kept and sum(value.nbytes for value in self._kept.values()) > self.limit:
+            self._kept.popitem(last=False)
+        return answer
+
+
+def _digest(picture: Tensor) -> str:
+    """What tells one picture from another."""
+    values = picture.detach().to("cpu", torch.float32).contiguous()
+    return hashlib.sha256(values.numpy().tobytes()).hexdigest() + str(tuple(values.shape))

@@ -1,0 +1,1 @@
+"""Sheets and pages: pictures and records in, a file's bytes out."""

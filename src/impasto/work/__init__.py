@@ -1,0 +1,1 @@
+"""Many pictures: jobs, the manifest of what is done, batches, sweeps, and Ray."""

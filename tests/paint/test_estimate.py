@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import plain
+from impasto import Recipe, Transfer, stylize
+from impasto.errors import MemoryShortError
+from impasto.network.encoder import Encoder
+from impasto.network.looks import Look
+from impasto.network.tiles import WHOLE, Plan
+from impasto.paint import estimate, memory
+
+ENCODER = Encoder(plain.weights(), border=0)
+LOOKS = [
+    Look("conv4_2", "map", "content"),
+    Look("conv4_2", "rows"),
+    *(Look(name, "gram") for name in ("relu1_1", "relu3_1", "relu5_1")),
+]
+SIZE = (3000, 4000)
+
+
+def need(plan: Plan, size: tuple[int, int] = SIZE) -> float:
+    return estimate.need(ENCODER, size, LOOKS, plan)
+
+
+def test_less_is_kept_where_less_memory_is() -> None:
+    plans = [WHOLE, Plan(256, frozenset({3, 4, 5})), Plan(256, frozenset()), Plan(16, frozenset())]
+    needs = [need(plan) for plan in plans]
+    assert needs == sorted(needs, reverse=True)
+    for limit, expected in [
+        (memory.ROOMY * needs[0], WHOLE),
+        (needs[0], plans[1]),  # strips whose buffers can be kept rather than one piece without
+        (memory.ROOMY * needs[2], plans[2]),
+        (needs[3], plans[3]),
+    ]:
+        assert estimate.choose(ENCODER, SIZE, LOOKS, limit=limit).plan == expected
+    least = estimate.choose(ENCODER, SIZE, LOOKS, limit=0.0)
+    assert least.plan == Plan(8, frozenset())
+    assert least.bytes == need(least.plan)
+
+
+def test_strips_can_be_fixed() -> None:
+    assert estimate.choose(ENCODER, SIZE, LOOKS, limit=1e15, rows=24).plan.rows == 24
+
+
+def test_twice_the_sides_is_four_times_the_pictures_and_maps() -> None:
+    fixed = memory.BASE + ENCODER.bytes
+    small, large = (need(WHOLE, (2048 * k, 2048 * k)) - fixed for k in (2, 4))
+    # both sizes are above the one where the history is at its shortest, so everything is in proportion to pixels
+    assert memory.history(4096, 4096) == memory.history(8192, 8192) == (3, torch.bfloat16)
+    assert large == pytest.approx(4 * small, rel=0.01)
+
+
+def test_history_depends_on_the_size_alone() -> None:
+    assert memory.history(384, 512) == memory.history(768, 1024) == (20, torch.float32)
+    assert memory.history(1536, 2048) == (17, torch.bfloat16)  # 0.6 GiB over 2 · 2 bytes · 3 channels
+    assert memory.history(3072, 4096) == (4, torch.bfloat16)
+
+
+def test_the_largest_picture_that_fits() -> None:
+    limit = estimate.choose(ENCODER, (1500, 2000), LOOKS, limit=0.0).bytes
+    longer = estimate.largest(ENCODER, SIZE, LOOKS, limit)
+    assert longer in (1920, 1984)  # a multiple of 64 below 2000; history is cut in whole moves
+    assert estimate.largest(ENCODER, SIZE, LOOKS, 0.0) == 0
+
+
+def test_buffers_are_kept_only_where_memory_is_ample() -> None:
+    assert not memory.keep_buffers(needed=1.0, limit=1.1)
+
+
+def test_what_an_earlier_picture_kept_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(memory, "_give_back", lambda: order.append("given back"))
+    monkeypatch.setattr(memory, "_free", lambda: order.append("measured") or 10.0)
+    monkeypatch.setattr(memory, "_container", list)
+    assert memory.available(torch.device("cpu")) == pytest.approx(0.7 * 10 + memory.BASE)
+    assert order == ["given back", "measured"]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_kept_buffers_stay_with_the_process() -> None:
+    """In a process of its own, since the setting cannot be taken back: freed memory stays resident."""
+    program = """
+import psutil, torch
+from impasto.paint import memory
+assert memory.keep_buffers(needed=1.0, limit=2.0)
+for count in (3, 30):
+    for _ in range(count):
+        torch.ones(2**24)  # 64 MiB, touched and let go
+    print(psutil.Process().memory_info().rss)
+memory.available(torch.device("cpu"))
+print(psutil.Process().memory_info().rss)
+"""
+    bare = program.replace("assert memory.keep_buffers(needed=1.0, limit=2.0)", "")
+    kept, given_back = (
+        [
+            int(line)
+            for line in subprocess.run([sys.executable, "-c", text], capture_output=True, check=True).stdout.split()
+        ]
+        for text in (program, bare)
+    )
+    assert kept[0] - given_back[0] > 2**25
+    assert kept[1] - kept[0] < 2**26
+    assert kept[1] - kept[2] > 2**25  # until the next picture asks what is free
+
+
+def test_the_expected_time_counts_every_pixel_that_the_network_sees(
+    thin_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that takes one second an evaluation: the small version's pixels, border and all, set the pace.
+
+    A level's targets, photo and one painting, count as one evaluation.
+    """
+    ticks = iter(range(1000))
+    monkeypatch.setattr("impasto.paint.estimate.time.perf_counter", lambda: float(next(ticks)))
+    content = plain.picture(200, 400)
+    transfer = Transfer(content, content, Recipe(net=thin_path, size=400, levels=2, iterations=(3, 5), border=16))
+    pace = 1 / ((128 + 32) * (256 + 32))
+    assert transfer.scene.sizes == [(100, 200), (200, 400)]
+    assert transfer.expected_seconds() == pytest.approx(pace * (4 * 132 * 232 + 6 * 200 * 400))
+
+
+def test_a_size_that_cannot_fit_is_refused_with_one_that_can(thin_path: str) -> None:
+    content = plain.picture(30, 40)
+    with pytest.raises(MemoryShortError, match=r"4000×3000 pixels need about .* GiB may be used; --size \d+ fits"):
+        Transfer(content, content, Recipe(net=thin_path, size=4000, max_memory=0.7))
+    with pytest.raises(MemoryShortError, match="no size fits"):
+        Transfer(content, content, Recipe(net=thin_path, size=400, max_memory=0.001))
+
+
+def test_memory_and_strips_change_no_picture(thin_path: str) -> None:
+    """The same picture to rounding: float32 sums in another order."""
+    content, style = plain.picture(60, 80), plain.picture(50, 50, 1)
+    options = {"net": thin_path, "size": 80, "levels": 1, "iterations": 3, "precision": "float32", "style_weight": 20}
+    whole, strips = (stylize(content, style, tile=tile, **options) for tile in (0, 8))
+    assert torch.allclose(whole.image, strips.image, atol=2e-3)
+    assert strips.losses["total"] == pytest.approx(whole.losses["total"], rel=1e-3)
+
+
+def test_available_is_a_positive_amount() -> None:
+    assert 0 < memory.available(torch.device("cpu")) < 1e15
+
+
+def test_expected_seconds_grow_with_the_work(thin_path: str) -> None:
+    content = plain.picture(48, 64)
+    made = [Transfer(content, content, Recipe(net=thin_path, size=64, iterations=n)) for n in (1, 1000)]
+    few, many = (transfer.expected_seconds() for transfer in made)
+    assert 0 < few < many
