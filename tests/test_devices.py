@@ -18,12 +18,12 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         monkeypatch.delattr(torch.cpu, name, raising=False)
 
 
-def test_older_and_newer_pytorch_say_the_same_of_this_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(torch.cpu, "get_capabilities"):
-        pytest.skip("this PyTorch has one way to tell")
-    newer = devices.choose_precision("auto", CPU)
+@pytest.mark.parametrize("there", [True, False])
+def test_an_older_pytorch_tells_under_another_name(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "get_capabilities")
-    assert devices.choose_precision("auto", CPU) == newer
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: there, raising=False)
+    assert devices.choose_precision("auto", CPU) == (torch.bfloat16 if there else torch.float32)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def open_file(path: str | os.PathLike[str], label: str) -> Iterator[BufferedRead
         if status.st_size == 0:
             raise ImageReadError(f"{label}: is empty (0 bytes)")
         if status.st_size > MAX_BYTES:
-            raise ImageReadError(f"{label}: {status.st_size:,} bytes are no picture (at most {MAX_BYTES:,})")
+            raise ImageReadError(f"{label}: {status.st_size:,} bytes are too many for a picture (at most {MAX_BYTES:,})")
         file = Path(path).open("rb")  # noqa: SIM115  (closed below; errors of the caller's block must not land here)
     except ImageReadError:
         raise

@@ -254,7 +254,7 @@ class Recipe(BaseModel):
     def from_text(cls, text: str, name: str = "recipe") -> Recipe:
         """Read a recipe from JSON or TOML text; `name` is what the error calls it."""
         if len(text) > MAX_TEXT:
-            raise OptionError(f"{name}: {len(text):,} characters are no recipe (at most {MAX_TEXT:,})")
+            raise OptionError(f"{name}: {len(text):,} characters are too many for a recipe (at most {MAX_TEXT:,})")
         try:
             values = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
         except (ValueError, RecursionError) as error:

@@ -28,9 +28,7 @@ from impasto.paint.run import Transfer
 from impasto.recipe import Recipe
 
 CONTENT, STYLE, X = plain.picture(44, 52), plain.picture(40, 48, 1), plain.picture(44, 52, 9)
-PLANS = pytest.mark.parametrize(
-    "plan", [WHOLE, Plan(8, frozenset()), Plan(16, frozenset({3}))], ids=["whole", "8", "16"]
-)
+PLANS = {"whole": WHOLE, "8": Plan(8, frozenset()), "16": Plan(16, frozenset({3}))}
 HYPER = ("relu1_1", "relu2_1", "relu3_1")
 
 
@@ -120,13 +118,13 @@ def by_autograd(name: str) -> tuple[float, Tensor]:
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize(("name", "make"), [("patches", neighbourhoods), ("columns", hypercolumns)])
 def test_value_and_gradient_are_those_of_autograd_in_strips_as_well(
-    name: str, make: Any, plan: Plan, family: Any
+    name: str, make: Any, plan: str, family: Any
 ) -> None:
-    without = function(plan)(X.double()).gradient
+    without = function(PLANS[plan])(X.double()).gradient
     family(make())
     found = function(PLANS[plan])(X.double())
     value, gradient = by_autograd(name)
-    assert found.terms[name] == pytest.approx(value, rel=1e-9)
+    assert found.terms[name] == pytest.approx(value, rel=1e-6)
     own = found.gradient - without
     assert (own - gradient).norm() <= 1e-6 * gradient.norm()
 
@@ -148,7 +146,7 @@ def test_a_transfer_carries_them(tile: int, family: Any, thin_path: str) -> None
 def test_targets_that_follow_the_picture_are_made_anew(optimizer: str, tile: int, family: Any, thin_path: str) -> None:
     following = Following()
     family(following)
-    options = {"net": thin_path, "size": 48, "levels": 1, "iterations": 10, "precision": "float32", "tile": tile}
+    options = {"net": thin_path, "size": 48, "levels": 1, "iterations": 24, "precision": "float32", "tile": tile}
     recipe = Recipe(**options, optimizer=optimizer, content_weight=0.1, style_weight=0, learning_rate=0.004)
     found = list(Transfer(CONTENT, STYLE, recipe).steps())
     terms = [step.losses["following"] for step in found]

@@ -5,6 +5,7 @@ Every failure is one line on stderr and an exit status (errors.py); IMPASTO_DEBU
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -20,8 +21,9 @@ from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OutputErro
 from impasto.text import switched_on
 from impasto.work.interrupts import Interrupts
 
-__all__ = ["app", "run"]
+__all__ = ["app", "report", "run"]
 
+LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE)  # what becomes of stdout
 BUG, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # exit statuses beside those of errors.py
 
 app = App(
@@ -55,11 +57,11 @@ def run(arguments: Sequence[str]) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BaseException as error:
-        return _report(error, arguments)
+        return report(error, arguments)
     return 0
 
 
-def _report(error: BaseException, arguments: Sequence[str]) -> int:
+def report(error: BaseException, arguments: Sequence[str]) -> int:
     """Say what went wrong in one line and return the exit status."""
     if switched_on("IMPASTO_DEBUG"):
         traceback.print_exception(error)
@@ -71,10 +73,12 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
             status = error.exit_status
         case KeyboardInterrupt():
             text, status = text or "interrupted; nothing was saved", INTERRUPTED
-        case OSError() if _stdout_lost():
-            if isinstance(error, BrokenPipeError):  # whoever read our output has read enough
+        case OSError(errno=number, filename=None) if number in LOST:
+            # Python must not try to write the rest once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if number == errno.EPIPE:  # whoever read our output has read enough
                 return PIPE_CLOSED
-            text = f"the output cannot be written ({error.strerror or text}); send it elsewhere"
+            text = f"the output cannot be written ({error.strerror}); send it elsewhere"
             status = OutputError.exit_status
         case SystemExit():
             return error.code if isinstance(error.code, int) else BUG
@@ -94,13 +98,3 @@ def _usage(error: CycloptsError, arguments: Sequence[str]) -> str:
         if names & {"CONTENT", "--output"} and not names & set(arguments):
             return paint.MISSING
     return f"{str(error).rstrip('.')}; see impasto --help"
-
-
-def _stdout_lost() -> bool:
-    """Whether what was printed cannot be; then nothing is kept that Python would try to write once more at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False

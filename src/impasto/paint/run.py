@@ -167,10 +167,12 @@ class Transfer:
                 return
             yield progress
 
+    @torch.inference_mode(mode=False)
     def picture(self) -> Tensor:
         """The best picture so far with its colours restored: RGB 0…1, 3×H×W, at the level's size."""
         return self.scene.finished(self._best.cpu())
 
+    @torch.inference_mode(mode=False)
     def result(self) -> Result:
         """The best picture so far at full size."""
         return Result(
