@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import impasto
 import many
 import plain
 import thin
-import impasto
 
 torch.set_num_threads(1)  # the pictures are small: threads would wait for each other, most of all on a busy machine
 

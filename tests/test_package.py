@@ -54,10 +54,10 @@ def test_the_first_use_works_without_naming_a_module() -> None:
 
 
 def test_the_readme_s_way_in_is_the_transfer_s() -> None:
-    from impasto.paint import transfer
+    from impasto.paint import run
 
-    assert impasto.stylize is transfer.stylize
-    assert impasto.steps is transfer.steps
+    assert impasto.stylize is run.stylize
+    assert impasto.steps is run.steps
 
 
 def test_every_error_has_its_exit_status() -> None:

@@ -128,7 +128,11 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     binary, long = tmp_path / "binary.toml", tmp_path / "long.json"
     binary.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xff")
     long.write_bytes(b"{" + b" " * 10_000_000 + b"}")
-    for path, message in [(binary, "not a text file"), (long, "are too many for a recipe"), (tmp_path / "none", "cannot be read")]:
+    for path, message in [
+        (binary, "not a text file"),
+        (long, "are too many for a recipe"),
+        (tmp_path / "none", "cannot be read"),
+    ]:
         with pytest.raises(OptionError, match=message) as caught:
             Recipe.from_file(path)
         assert str(path) in str(caught.value)

@@ -18,8 +18,9 @@ from pathlib import Path
 from impasto.errors import ImageReadError, OutputError
 from impasto.text import shown
 
-__all__ = ["Blob", "check_apart", "check_place", "open_file", "read", "same_file", "write"]
+__all__ = ["SUFFIXES", "Blob", "check_apart", "check_place", "open_file", "read", "same_file", "write"]
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # of the picture formats that are written
 REMEDY = "choose another name, or --overwrite (overwrite=True)"
 MAX_BYTES = 2 * 2**30  # of a file; a larger one is no picture within the pixel limit
 NOT_REGULAR = (
@@ -67,7 +68,7 @@ def open_file(path: str | os.PathLike[str], label: str) -> Iterator[BufferedRead
         if status.st_size == 0:
             raise ImageReadError(f"{label}: is empty (0 bytes)")
         if status.st_size > MAX_BYTES:
-            raise ImageReadError(f"{label}: {status.st_size:,} bytes are too many for a picture (at most {MAX_BYTES:,})")
+            raise ImageReadError(f"{label}: {status.st_size:,} bytes, too many for a picture (at most {MAX_BYTES:,})")
         file = Path(path).open("rb")  # noqa: SIM115  (closed below; errors of the caller's block must not land here)
     except ImageReadError:
         raise

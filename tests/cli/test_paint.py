@@ -20,16 +20,19 @@ from PIL import Image
 
 from impasto.__main__ import main
 from impasto.cli import app as cli
-from impasto.cli import runner
+from impasto.cli import paint
 from impasto.cli.console import Console
-from impasto.cli.flags import flag
 from impasto.errors import DivergenceError
-from impasto.network.weights.known import KNOWN
-from impasto.pictures import saving
-from impasto.recipe import GROUPS, Recipe
+from impasto.network.weights.known import KNOWN, places
+from impasto.paint import run as painting
+from impasto.pictures import encode
+from impasto.pictures.metadata import read_metadata
+from impasto.recipe import GROUPS, Recipe, flag
+from impasto.work.events import Fetching
 from impasto.work.interrupts import Interrupts
 from many import wait_for
 
+KNOWN_LITE = places(KNOWN["lite"])[0]
 QUICK = ("--size", "24", "--iterations", "3", "--levels", "1", "--style-weight", "20")
 SIGNALS_SENT = [signal.SIGINT, signal.SIGTERM]
 
@@ -47,6 +50,11 @@ class Run(NamedTuple):
         return self.err.rstrip("\n")
 
 
+class Asked(NamedTuple):
+    paths: paint.Paths
+    recipe: Recipe
+
+
 Command = Callable[..., Run]
 
 
@@ -54,7 +62,7 @@ Command = Callable[..., Run]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with a photo, 24×16, and two paintings."""
     monkeypatch.setenv(
-        "PYTHONPATH", str(Path(cli.__file__).parents[1])
+        "PYTHONPATH", str(Path(cli.__file__).parents[2])
     )  # for children, whatever the path was relative to
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
@@ -75,10 +83,10 @@ def impasto(folder: Path, capfd: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[runner.Job]:
-    """The jobs that the command line would carry out, in place of carrying them out."""
-    caught: list[runner.Job] = []
-    monkeypatch.setattr(runner, "run", lambda job, console: caught.append(job))
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
+    """What the command line would carry out, in place of carrying it out."""
+    caught: list[Asked] = []
+    monkeypatch.setattr(paint, "run", lambda paths, recipe, console: caught.append(Asked(paths, recipe)))
     return caught
 
 
@@ -187,27 +195,27 @@ def typed(name: str) -> tuple[list[str], object]:
 
 
 @pytest.mark.parametrize("name", list(Recipe.model_fields))
-def test_every_flag_arrives_in_its_field(name: str, impasto: Command, jobs: list[runner.Job]) -> None:
+def test_every_flag_arrives_in_its_field(name: str, impasto: Command, jobs: list[Asked]) -> None:
     flags, value = typed(name)
     for arguments in (["c.png", "s.png", "-o", "x.png", *flags], [*flags, "c.png", "s.png", "-o", "x.png"]):
         assert impasto(*arguments).status == 0, arguments
         job = jobs.pop()
-        assert (job.content, job.styles, job.output) == ("c.png", ("s.png",), Path("x.png"))
+        assert (job.paths.content, job.paths.styles, job.paths.output) == ("c.png", ("s.png",), Path("x.png"))
         assert job.recipe == Recipe(**{name: value})
         assert job.recipe != Recipe()
 
 
-def test_numbers_end_where_pictures_begin(impasto: Command, jobs: list[runner.Job]) -> None:
+def test_numbers_end_where_pictures_begin(impasto: Command, jobs: list[Asked]) -> None:
     impasto("--blend", "0.7,", "0.3", "a.jpg", "b.jpg", "--iterations", "4", "2", "--", "-c.jpg", "-o", "x.png")
     assert not jobs  # behind -- everything is a picture, so -o is missing
     impasto("--blend", "0.7", "0.3", "a.jpg", "b.jpg", "-o", "x.png", "--iterations", "4", "2", "--", "-c.jpg")
     job = jobs.pop()
-    assert (job.content, job.styles) == ("a.jpg", ("b.jpg", "-c.jpg"))
+    assert (job.paths.content, job.paths.styles) == ("a.jpg", ("b.jpg", "-c.jpg"))
     assert (job.recipe.blend, job.recipe.iterations) == ((0.7, 0.3), (4, 2))
 
 
 def test_flags_override_the_recipe_file_and_the_file_the_defaults(
-    impasto: Command, jobs: list[runner.Job], folder: Path
+    impasto: Command, jobs: list[Asked], folder: Path
 ) -> None:
     (folder / "my.toml").write_text('size = 99\nlaplacian_exact = true\ncolor = "swap"\n')
     (folder / "my.json").write_text('{"size": 99, "laplacian_exact": true, "color": "swap"}')
@@ -218,11 +226,11 @@ def test_flags_override_the_recipe_file_and_the_file_the_defaults(
         assert jobs.pop().recipe == Recipe(color="swap")
 
 
-def test_a_picture_called_like_a_command_is_reachable(impasto: Command, jobs: list[runner.Job]) -> None:
+def test_a_picture_called_like_a_command_is_reachable(impasto: Command, jobs: list[Asked]) -> None:
     impasto("./demo", "s", "-o", "x.png")
-    assert jobs.pop().content == "./demo"
+    assert jobs.pop().paths.content == "./demo"
     impasto("c", "recipe", "-o", "x.png")
-    assert jobs.pop().styles == ("recipe",)
+    assert jobs.pop().paths.styles == ("recipe",)
 
 
 # ---- refusals: the exit status, one line that names the thing, nothing left behind ----
@@ -242,12 +250,12 @@ PLAIN = ("photo.png", "one.png", "-o", "x.png")
         ([*PLAIN, "--style-weight", "-3"], 2, "--style-weight: Input should be greater than or equal to 0 (got -3.0)"),
         ([*PLAIN, "--style-weight", "-inf"], 2, "(got -inf)"),
         ([*PLAIN, "--tv-weight", "nan"], 2, "--tv-weight"),
-        ([*PLAIN, "--size", "3.5"], 2, "'3.5' is no whole number"),
+        ([*PLAIN, "--size", "3.5"], 2, "'3.5' is not a whole number"),
         ([*PLAIN, "--size"], 2, "--size"),
         ([*PLAIN, "--size", "8", "--size", "9"], 2, "multiple times"),
         ([*PLAIN, "--iterations", "3", "0"], 2, "--iterations"),
         ([*PLAIN, "--blend", "1", "2"], 2, "2 weights for 1 style"),
-        (["--blend", *PLAIN], 2, "'photo.png' is no number"),
+        (["--blend", *PLAIN], 2, "'photo.png' is not a number"),
         ([*PLAIN, "--laplacian", "4"], 2, "POOL:GAMMA"),
         ([*PLAIN, "--style-layer", "relu4_9"], 2, "did you mean relu4_4?"),
         ([*PLAIN, "--device", "abacus"], 2, "present: "),
@@ -255,7 +263,7 @@ PLAIN = ("photo.png", "one.png", "-o", "x.png")
         ([*PLAIN, "--recipe", "none.toml"], 2, "none.toml: cannot be read"),
         ([*PLAIN, "--recipe", "one.png"], 2, "one.png: holds no recipe"),
         ([*PLAIN, "--recipe", "bad.toml"], 2, "bad.toml: sise: no such option; did you mean size?"),
-        (["demo", "--size", "1.5"], 2, "'1.5' is no whole number"),
+        (["demo", "--size", "1.5"], 2, "'1.5' is not a whole number"),
         (["recipe", "one.png"], 2, "one.png: holds no recipe"),
         (["recipe", "none.png"], 3, "none.png: no such file"),
         (["none.png", "one.png", "-o", "x.png"], 3, "content none.png: no such file"),
@@ -268,12 +276,16 @@ PLAIN = ("photo.png", "one.png", "-o", "x.png")
         (["photo.png", "one.png", "-o", "photo.png"], 6, "photo.png: is the input photo.png"),
         ([*PLAIN, "--trace", "bad.toml"], 6, "bad.toml: exists already"),
         ([*PLAIN, "--trace", "no/t.jsonl"], 6, "the folder no does not exist"),
-        ([*PLAIN, "--trace", "one.png", "--overwrite"], 6, "one.png: is a picture of this run"),
-        ([*PLAIN, "--trace", "x.png"], 6, "x.png: is a picture of this run"),
+        (
+            [*PLAIN, "--trace", "one.png", "--overwrite"],
+            6,
+            "one.png: would be the trace, and is the style one.png of this run",
+        ),
+        ([*PLAIN, "--trace", "x.png"], 6, "x.png: would be the trace, and is the result of this run"),
         (
             ["x.preview.png", *PLAIN, "--preview-every", "1", "--overwrite"],
             6,
-            "x.preview.png: is a picture of this run",
+            "x.preview.png: would be the preview, and is the content of this run",
         ),
         (["one.png", *PLAIN, "--preview-every", "1"], 6, "x.preview.png: exists already"),
     ],
@@ -287,6 +299,69 @@ def test_refused(arguments: list[str], status: int, text: str, impasto: Command,
     assert run.line.startswith("impasto: ")
     assert text in run.line
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-o", "x.png", "--trace", "x.preview.png", "--preview-every", "2"],
+        ["-o", "x.png", "--trace", "w.safetensors", "--net", "w.safetensors"],
+        ["-o", "x.png", "--trace", "hard", "--net", "w.safetensors"],
+        ["-o", "x.png", "--trace", "soft", "--net", "w.safetensors"],
+        ["-o", "w.png", "--net", "w.png"],
+        ["-o", "x.png", "--trace", "r.toml", "--recipe", "r.toml"],
+        ["-o", "x.png", "--trace", "start.png", "--init", "start.png"],
+        ["-o", "./x.png", "--trace", "x.png"],
+    ],
+    ids=" ".join,
+)
+def test_no_file_of_a_run_takes_the_place_of_another(arguments: list[str], impasto: Command, folder: Path) -> None:
+    for name in ("w.safetensors", "w.png"):
+        (folder / name).write_bytes(Path(str(KNOWN_LITE)).read_bytes())
+    (folder / "hard").hardlink_to(folder / "w.safetensors")
+    (folder / "soft").symlink_to(folder / "w.safetensors")
+    (folder / "r.toml").write_text("seed = 1\n")
+    (folder / "start.png").write_bytes((folder / "two.png").read_bytes())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    run = impasto("photo.png", "one.png", *arguments, "--overwrite", *QUICK)
+    assert (run.status, run.out) == (6, "")
+    assert re.search(r"would be the (result|trace|preview), and is .* of this run; choose another name", run.line)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_result_may_replace_its_photo_if_that_is_wished(impasto: Command, folder: Path) -> None:
+    assert impasto("photo.png", "one.png", "-o", "photo.png", *QUICK).status == 6
+    assert impasto("photo.png", "one.png", "-o", "photo.png", "--overwrite", *QUICK).status == 0
+    assert impasto("one.png", "two.png", "-o", "photo.png", "--recipe", "photo.png", "--overwrite").status == 0
+
+
+@pytest.mark.parametrize("key", ["self = 1", '{"self": 1}'])
+def test_a_recipe_with_a_key_that_python_knows(key: str, impasto: Command, folder: Path) -> None:
+    (folder / "r.toml").write_text(key)
+    run = impasto(*PAINT, "--recipe", "r.toml")
+    assert run.status == 2
+    assert "r.toml: self: no such option; did you mean " in run.line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("arguments", [["recipe", "x.png"], ["weights"], ["--version"], ["--help"]], ids=" ".join)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_the_output(
+    arguments: list[str], unbuffered: str, impasto: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if arguments[0] == "recipe":
+        assert impasto(*PAINT).status == 0
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with Path("/dev/full").open("w") as full:
+        process = child(*arguments, stdout=full)
+        _, err = process.communicate(timeout=600)
+    assert process.returncode == 6
+    assert err == "impasto: the output cannot be written (No space left on device); send it elsewhere\n"
+
+
+def test_quiet_measures_no_pace(impasto: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painting.Transfer, "expected_seconds", lambda self: pytest.fail("measured"))
+    assert impasto(*PAINT, "--quiet").status == 0
 
 
 def test_offline_without_the_network_says_where_to_put_the_file(
@@ -341,8 +416,8 @@ def test_the_recipe_inside_a_picture_repeats_it_to_the_pixel(impasto: Command, f
     run = impasto("photo.png", "two.png", "one.png", "-o", "z.png", "--recipe", "y.tif", "--seed", "5")
     assert run.status == 0
     assert run.err.count("note: the recipe was made with other pictures") == 1
-    assert saving.read_metadata(folder / "z.png")["recipe"] == {  # type: ignore[index]
-        **saving.read_metadata(folder / "y.tif")["recipe"],  # type: ignore[index]
+    assert read_metadata(folder / "z.png")["recipe"] == {  # type: ignore[index]
+        **read_metadata(folder / "y.tif")["recipe"],  # type: ignore[index]
         "seed": 5,
     }
 
@@ -373,14 +448,15 @@ def test_previews_appear_during_the_run_and_go_with_its_end(
     impasto: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    write = saving.write
+    write = encode.write
 
     def watched(path: Path, *arguments: Any, **options: Any) -> Path:
         written = write(path, *arguments, **options)
         seen.append((Path(path).name, pixels(written).shape))
         return written
 
-    monkeypatch.setattr(saving, "write", watched)
+    for module in (encode, painting):
+        monkeypatch.setattr(module, "write", watched)
     run = impasto("photo.png", "one.png", "-o", "x.jpg", "--preview-every", "2", *QUICK[:3], "5", *QUICK[4:])
     assert run.status == 0
     assert seen == [("x.preview.png", (16, 24, 3)), ("x.preview.png", (16, 24, 3)), ("x.jpg", (16, 24, 3))]
@@ -393,7 +469,7 @@ def test_previews_appear_during_the_run_and_go_with_its_end(
 @pytest.fixture
 def after_two_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
     """Let something happen after the second step of a run."""
-    from impasto.paint.transfer import Transfer
+    from impasto.paint.run import Transfer
 
     def arrange(happening: Callable[[], object]) -> None:
         steps = Transfer.steps
@@ -450,9 +526,9 @@ def test_real_divergence_is_status_5_and_leaves_a_picture(impasto: Command, fold
 
 
 def test_memory_short_before_the_first_step(impasto: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto.pictures import images
+    from impasto.paint import scene
 
-    monkeypatch.setattr(images, "resize", lambda *_: failing(RuntimeError("not enough memory: you tried"))())
+    monkeypatch.setattr(scene, "resize", lambda *_: failing(RuntimeError("not enough memory: you tried"))())
     run = impasto(*PAINT)
     assert run.status == 5
     assert "not enough memory; use a smaller --size" in run.line
@@ -460,8 +536,10 @@ def test_memory_short_before_the_first_step(impasto: Command, folder: Path, monk
 
 
 def test_a_bug_shows_its_traceback_on_request(impasto: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "run", lambda *_: failing(ZeroDivisionError("oh"))())
+    monkeypatch.setattr(paint, "run", lambda *_: failing(ZeroDivisionError("oh"))())
     assert "IMPASTO_DEBUG=1" in impasto(*PAINT).line
+    monkeypatch.setenv("IMPASTO_DEBUG", "0")
+    assert "Traceback" not in impasto(*PAINT).err
     monkeypatch.setenv("IMPASTO_DEBUG", "1")
     assert "Traceback" in impasto(*PAINT).err
 
@@ -489,7 +567,7 @@ def test_a_trace_that_fails_does_not_cost_the_picture(
 
     def full(self: Trace, record: Any) -> None:
         if record.get("step") == 2:
-            raise self._failure(OSError(28, "No space left on device"))
+            raise OSError(28, "No space left on device")
         written(self, record)
 
     monkeypatch.setattr(Trace, "_line", full)
@@ -543,9 +621,9 @@ def test_a_kill_leaves_trace_and_preview_whole(folder: Path) -> None:
 def test_an_interrupt_before_the_first_step_writes_nothing(
     impasto: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto.pictures import images
+    from impasto.paint import scene
 
-    monkeypatch.setattr(images, "resize", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(scene, "resize", lambda *_: signal.raise_signal(signal.SIGINT))
     run = impasto(*PAINT, "--trace", "t.jsonl")
     assert run.status == 130
     assert run.line == "impasto: interrupted; nothing was saved"
@@ -567,13 +645,13 @@ def test_the_second_interrupt_stops_at_once(impasto: Command, folder: Path, afte
 def test_an_interrupt_during_the_saving_lets_it_finish(
     impasto: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = saving.write
+    write = encode.write
 
     def interrupted(*arguments: Any, **options: Any) -> Path:
         signal.raise_signal(signal.SIGINT)
         return write(*arguments, **options)
 
-    monkeypatch.setattr(saving, "write", interrupted)
+    monkeypatch.setattr(painting, "write", interrupted)
     assert impasto(*PAINT).status == 0
     assert pixels(folder / "x.png").shape == (16, 24, 3)
 
@@ -622,6 +700,7 @@ def test_the_bar_on_a_terminal(folder: Path) -> None:
     os.close(ours)
     text = shown.decode()
     assert process.returncode == 0
+    assert re.search(r"painting x\.png: 24×16, 2 levels, 5 steps, about \d\.\d GiB and ", text)
     assert "level 2/2  24×16  step 2/2" in text
     assert "content " in text
     assert " left" in text
@@ -629,9 +708,9 @@ def test_the_bar_on_a_terminal(folder: Path) -> None:
 
 
 def test_a_download_is_announced_once(capsys: pytest.CaptureFixture[str]) -> None:
-    with Console().download("vgg19") as tell:
+    with Console() as console:
         for done in (1, 2, 3):
-            tell(done, 80_134_624)
+            console.tell(Fetching("vgg19", done, 80_134_624))
     assert capsys.readouterr().err == "fetching vgg19 (80.1 MB)\n"
 
 

@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from impasto.paint.transfer import Transfer, stylize
 from PIL import Image, JpegImagePlugin
 from torch import Tensor
 
+import objectives
 import plain
 from impasto import errors, losses
 from impasto.errors import ImageReadError
-from impasto.layers import resolve
 from impasto.network.encoder import Encoder
-from impasto.paint import transfer
-from impasto.paint.objective import Objective, Setting
-from impasto.pictures import color, images, saving
+from impasto.paint import run
+from impasto.paint.objective import Objective
+from impasto.paint.run import Transfer, stylize
+from impasto.pictures import color
+from impasto.pictures.encode import to_array, write
+from impasto.pictures.read import read
+from impasto.pictures.resize import resize
 from impasto.recipe import Recipe
 
 CONTENT, STYLE, OTHER = plain.picture(32, 40), plain.picture(36, 36, 1), plain.picture(30, 44, 2)
@@ -47,11 +50,7 @@ def recipe(**options: Any) -> Recipe:
 def objective(content: Tensor, styles: list[Tensor], blend: tuple[float, ...] = (1.0,), **options: Any) -> Objective:
     made = recipe(**options)
     encoder = Encoder(plain.weights(), border=made.border)
-    grams = tuple(
-        {name: losses.mean_gram(F) for name, F in encoder(style, resolve(made.style_layer)).items()} for style in styles
-    )
-    features = encoder(content, resolve(made.content_layer))
-    return Objective(encoder, Setting(made, content, features, grams, blend, 1.0))
+    return objectives.made(made, encoder, content, styles, blend=blend)
 
 
 def test_1_total_variation_is_of_the_result(thin_path: str) -> None:
@@ -119,11 +118,11 @@ def test_6_eq_7_uses_standard_deviations() -> None:
 def test_6_eq_7_is_applied_to_the_style_before_the_transfer(thin_path: str) -> None:
     dark, bright = 0.2 * CONTENT, 0.6 + 0.4 * STYLE
     work = Transfer(dark, bright, recipe(net=thin_path, color="luminance"))
-    [painting] = work.styles
-    Y = color.luminance(images.resize(dark, work.size))
+    [painting] = work.scene.styles
+    Y = color.luminance(resize(dark, work.scene.size))
     assert painting.mean().item() == pytest.approx(Y.mean().item(), abs=1e-5)
-    assert torch.equal(work.content, Y)  # the result starts from it and is not matched again:
-    assert torch.allclose(work.result().image, images.resize(dark, work.size), atol=1e-5)
+    assert torch.equal(work.scene.content, Y)  # the result starts from it and is not matched again:
+    assert torch.allclose(work.result().image, resize(dark, work.scene.size), atol=1e-5)
 
 
 def test_6_the_mean_pixel_is_not_added_twice_and_highlights_stay(thin_path: str) -> None:
@@ -137,7 +136,7 @@ def test_6_the_mean_pixel_is_not_added_twice_and_highlights_stay(thin_path: str)
 def test_6_conversion_to_8_bits_clips(tmp_path: Path) -> None:
     """Without clipping 256 wraps to 0: black specks in white."""
     wild = torch.tensor([-0.1, 0.0, 1.0, 1.004, 2.0, 300.0]).expand(3, 1, 6)
-    back = np.asarray(Image.open(saving.write(tmp_path / "out.png", wild)))
+    back = np.asarray(Image.open(write(tmp_path / "out.png", wild)))
     assert back[0, :, 0].tolist() == [0, 0, 255, 255, 255, 255]
     loud, grey = torch.ones(1, 4, 4) * 1.3, torch.full((3, 4, 4), 0.5)
     assert torch.allclose(color.restore("luminance", loud, grey), torch.ones(3, 4, 4))
@@ -151,7 +150,7 @@ def test_7_a_style_is_not_squashed(thin_path: str, monkeypatch: pytest.MonkeyPat
             shapes.append(tuple(picture.shape[1:]))
             return super().check(layers, picture)
 
-    monkeypatch.setattr(transfer, "Encoder", Watched)
+    monkeypatch.setattr(run, "Encoder", Watched)
     stylize(CONTENT, plain.picture(30, 60, 3), recipe(net=thin_path, iterations=1))
     assert shapes == [(32, 40), (20, 40), (32, 40)]  # content, the style at 2:1, one evaluation
 
@@ -173,18 +172,18 @@ def test_8_pixels_stay_inside_so_that_clipping_changes_nothing(
         pass
     assert min(low for low, _ in extremes) == 0  # it presses against both bounds, and stays
     assert max(high for _, high in extremes) == 1
-    saved = images.read(work.result().save(tmp_path / "out.png")).rgb
+    saved = read(work.result().save(tmp_path / "out.png")).rgb
     assert evaluate(work.objective(0), saved).value == pytest.approx(work.result().losses["total"], rel=0.02)
 
 
 def test_9_jpeg_has_quality_95_and_whole_colours(tmp_path: Path) -> None:
-    path = saving.write(tmp_path / "out.jpg", CONTENT)
+    path = write(tmp_path / "out.jpg", CONTENT)
     with Image.open(path) as picture:
         assert isinstance(picture, JpegImagePlugin.JpegImageFile)
         assert JpegImagePlugin.get_sampling(picture) == 0  # 4:4:4
         # The standard's luminance table begins 16, 11, 10; quality 95 has a tenth of it: 2, 1, 1. Quality 75: 8, 6, 5.
         assert picture.quantization[0][:3] == [2, 1, 1]
-    assert (images.read(path).rgb - CONTENT).abs().mean() < 5 / 255
+    assert (read(path).rgb - CONTENT).abs().mean() < 5 / 255
 
 
 def test_10_the_word_false_is_false() -> None:
@@ -194,14 +193,14 @@ def test_10_the_word_false_is_false() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "1", "P"])
 def test_10_grey_and_transparent_pictures_are_pictures(mode: str, thin_path: str) -> None:
-    odd = Image.fromarray(images.to_array(CONTENT)).convert(mode)
+    odd = Image.fromarray(to_array(CONTENT)).convert(mode)
     result = stylize(odd, odd.convert("RGBA"), recipe(net=thin_path, iterations=1))
     assert result.image.shape == (3, 32, 40)
 
 
 @pytest.mark.parametrize(("suffix", "form"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP"), ("tif", "TIFF")])
 def test_10_the_suffix_is_the_form(suffix: str, form: str, tmp_path: Path) -> None:
-    with Image.open(saving.write(tmp_path / f"out.{suffix}", CONTENT)) as picture:
+    with Image.open(write(tmp_path / f"out.{suffix}", CONTENT)) as picture:
         assert picture.format == form
 
 

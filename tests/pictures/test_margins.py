@@ -49,11 +49,12 @@ def test_only_the_style_is_trimmed_and_the_user_is_told() -> None:
     framed = with_margin(4, 4, 4, 4)
     options = {"size": 32, "iterations": 1, "levels": 1, "precision": "float32"}
     transfer = impasto.Transfer(framed, framed, impasto.Recipe(**options))
-    assert transfer.size == (21, 32)
-    assert transfer.styles[0].shape == (3, 21, 32)
+    scene = transfer.scene
+    assert scene.size == (21, 32)
+    assert scene.styles[0].shape == (3, 21, 32)
     assert any("plain margin" in notice for notice in transfer.notices)
     kept = impasto.Transfer(framed, framed, impasto.Recipe(**options, style_trim=False))
-    assert torch.equal(kept.styles[0], kept.content)
+    assert torch.equal(kept.scene.styles[0], kept.scene.content)
     assert not kept.notices
 
 

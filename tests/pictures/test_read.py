@@ -21,8 +21,12 @@ from PIL import Image, ImageCms
 
 import hostile
 from impasto.errors import ImageReadError, OutputError
-from impasto.pictures import decode, images
+from impasto.pictures import decode
 from impasto.pictures import formats as files
+from impasto.pictures import read as reading
+from impasto.pictures.encode import to_array
+from impasto.pictures.read import read
+from impasto.pictures.resize import fit, resize
 
 GREY = torch.linspace(0, 255, 256).round() / 255
 
@@ -40,7 +44,7 @@ def opened(data: bytes) -> Image.Image:
 def refusal(source: object, *words: str) -> str:
     """The message of the refusal: one printable line that says all of `words`."""
     with pytest.raises(ImageReadError) as caught:
-        images.read(source)
+        read(source)
     message = str(caught.value)
     assert message.isprintable()
     for word in words:
@@ -54,7 +58,7 @@ def refusal(source: object, *words: str) -> str:
 @pytest.mark.parametrize("name", hostile.samples())
 def test_every_format_is_read(tmp_path: Path, name: str) -> None:
     data = hostile.samples()[name]
-    picture = images.read(stored(tmp_path, data, "no suffix"))
+    picture = read(stored(tmp_path, data, "no suffix"))
     assert picture.size == ((32, 24) if name == "jpeg" else (24, 32))  # that one is stored turned
     assert picture.rgb.dtype == torch.float32
     assert picture.rgb.is_contiguous()
@@ -71,18 +75,18 @@ def test_every_format_is_read(tmp_path: Path, name: str) -> None:
 def test_lossless_formats_keep_the_samples(tmp_path: Path, name: str) -> None:
     data = hostile.samples()[name] if name != "png" else hostile.encode(hostile.photo(), "PNG")
     expected = torch.from_numpy(hostile.photo()).permute(2, 0, 1) / 255
-    assert (images.read(stored(tmp_path, data)).rgb - expected).abs().max() < 1e-6
+    assert (read(stored(tmp_path, data)).rgb - expected).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("name", hostile.samples())
 def test_a_cut_file_is_refused_or_wholly_there(tmp_path: Path, name: str) -> None:
     """Where only a trailer is missing every pixel can still be read; a half picture never is."""
     data = hostile.samples()[name]
-    whole = images.read(stored(tmp_path, data)).rgb
+    whole = read(stored(tmp_path, data)).rgb
     refused = 0
     for index, part in enumerate(hostile.cuts(data)):
         try:
-            assert torch.equal(images.read(stored(tmp_path, part)).rgb, whole)
+            assert torch.equal(read(stored(tmp_path, part)).rgb, whole)
             assert index > 1
         except ImageReadError:
             refused += 1
@@ -93,24 +97,24 @@ FUZZ = """
 import json, resource, time, warnings
 from pathlib import Path
 import hostile, torch
-from impasto.pictures import images
+from impasto.pictures import read as reading
 from impasto.errors import ImageReadError
 torch.set_num_threads(1)
-images.MAX_PIXELS = 4_000_000  # a header may claim as many: that much time and memory is granted
+reading.MAX_PIXELS = 4_000_000  # a header may claim as many: that much time and memory is granted
 path, count = Path(sys.argv[1]), int(sys.argv[2])
-images.read(torch.zeros(3, 2000, 2000))
+reading.read(torch.zeros(3, 2000, 2000))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 worst, tally = (0.0, ""), {}
 for seed, (name, data) in enumerate(hostile.samples().items()):
-    read = 0
+    counted = 0
     family = [other for other in hostile.samples() if hostile.family(other) == hostile.family(name)]
     for changed in hostile.mutations(data, -(-count // len(family)), seed):
         changed = hostile.png_checksums(changed) if hostile.family(name) == "png" else changed
         path.write_bytes(changed)
         start = time.perf_counter()
         try:
-            picture = images.read(path)
-            read += 1
+            picture = reading.read(path)
+            counted += 1
             assert picture.rgb.shape[0] == 3 and 0 <= picture.rgb.min() and picture.rgb.max() <= 1, name
             assert all(n.isprintable() for n in picture.notices), picture.notices
         except ImageReadError as error:
@@ -119,7 +123,7 @@ for seed, (name, data) in enumerate(hostile.samples().items()):
             Path(str(path) + ".bad").write_bytes(changed)
             raise
         worst = max(worst, (time.perf_counter() - start, name))
-    tally[name] = read
+    tally[name] = counted
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"worst": worst, "grown_mb": (after - before) / 1024, "read": tally}))
 """
@@ -152,15 +156,15 @@ BOMB = """
 import resource, time
 from pathlib import Path
 import hostile, torch
-from impasto.pictures import images
+from impasto.pictures.read import read
 from impasto.errors import ImageReadError
 import tifffile
-images.read(torch.zeros(3, 8, 8))
+read(torch.zeros(3, 8, 8))
 for path in sorted(Path(sys.argv[1]).iterdir()):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     try:
-        assert images.read(path).size == (4, 4)
+        assert read(path).size == (4, 4)
         said = "read"
     except ImageReadError as error:
         said = "refused"
@@ -182,18 +186,18 @@ def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
 
 
 def test_the_pixel_limit_is_ours_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 24 * 32 - 1)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 24 * 32 - 1)
     path = stored(tmp_path, hostile.samples()["png"])
     for source in (path, opened(path.read_bytes()), hostile.photo(), torch.zeros(3, 24, 32), hostile.photo()[..., 0]):
         refusal(source, "32×24", "768", "767")
-    monkeypatch.setattr(images, "MAX_PIXELS", 24 * 32)
-    assert images.read(path).size == (24, 32)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 24 * 32)
+    assert read(path).size == (24, 32)
 
 
 def test_pillow_s_own_limit_neither_refuses_nor_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = stored(tmp_path, hostile.samples()["png"])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert images.read(path).notices == ()
+    assert read(path).notices == ()
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
@@ -263,7 +267,7 @@ def grey_sources() -> dict[str, Image.Image | np.ndarray]:
 
 @pytest.mark.parametrize("name", grey_sources())
 def test_a_ramp_of_greys_survives_every_mode(name: str) -> None:
-    picture = images.read(grey_sources()[name])
+    picture = read(grey_sources()[name])
     assert picture.size == (2, 256)
     assert picture.alpha is None
     error = 2 if name == "LAB" else 1  # 255 steps of L* are coarser than those of sRGB in the darks
@@ -273,7 +277,7 @@ def test_a_ramp_of_greys_survives_every_mode(name: str) -> None:
 
 def test_bilevel_is_black_and_white() -> None:
     bits = np.array([[True, False, True], [False, False, True]])
-    assert torch.equal(images.read(Image.fromarray(bits)).rgb[0], torch.from_numpy(bits).float())
+    assert torch.equal(read(Image.fromarray(bits)).rgb[0], torch.from_numpy(bits).float())
 
 
 @pytest.mark.parametrize(
@@ -287,7 +291,7 @@ def test_bilevel_is_black_and_white() -> None:
 def test_a_ramp_of_greys_survives_the_files(tmp_path: Path, form: str, mode: str) -> None:
     image = grey_sources()[mode] if mode != "1" else Image.fromarray(hostile.ramp()).convert("1")
     options = {"JPEG": {"quality": 100}, "WEBP": {"lossless": True}}.get(form, {})
-    picture = images.read(stored(tmp_path, hostile.encode(image, form, **options)))
+    picture = read(stored(tmp_path, hostile.encode(image, form, **options)))
     expected = torch.from_numpy(np.asarray(image).astype(np.float32)) if mode == "1" else GREY
     assert (picture.rgb - expected).abs().max() <= (2 if form == "JPEG" or mode == "LAB" else 1) / 255 + 1e-6
 
@@ -310,7 +314,7 @@ def test_sixteen_bits_stay_sixteen(tmp_path: Path) -> None:
         "white is zero": hostile.tiff16(65_535 - deep[..., 0], photometric="miniswhite"),
     }
     for name, way in ways.items():
-        picture = images.read(stored(tmp_path, way) if isinstance(way, bytes) else way)
+        picture = read(stored(tmp_path, way) if isinstance(way, bytes) else way)
         wanted = expected[:1].expand(3, -1, -1) if name in ("png", "grey", "white is zero") else expected
         assert (picture.rgb - wanted).abs().max() < 1e-6, name
         assert (picture.alpha is not None) == (name == "alpha")
@@ -320,7 +324,7 @@ def test_sixteen_bits_stay_sixteen(tmp_path: Path) -> None:
 def test_premultiplied_sixteen_bit_tiff(tmp_path: Path) -> None:
     colour = np.array([40_000, 20_000, 10_000, 40_000], np.uint16)  # 1, ½, ¼ under alpha 40,000
     values = np.tile(colour, (4, 4, 1))
-    picture = images.read(stored(tmp_path, hostile.tiff16(values, photometric="rgb", extrasamples=["assocalpha"])))
+    picture = read(stored(tmp_path, hostile.tiff16(values, photometric="rgb", extrasamples=["assocalpha"])))
     assert picture.rgb[:, 0, 0].tolist() == pytest.approx([1, 0.5, 0.25], abs=1e-4)
     assert float(picture.alpha[0, 0, 0]) == pytest.approx(40_000 / 65_535)
 
@@ -335,7 +339,7 @@ def test_what_is_read_at_eight_bits_says_so(tmp_path: Path) -> None:
             "other colours than sRGB",
         ),
     ):
-        picture = images.read(stored(tmp_path, data))
+        picture = read(stored(tmp_path, data))
         assert len(picture.notices) == 1
         assert word in picture.notices[0]
         assert (picture.rgb - torch.from_numpy(hostile.photo()).permute(2, 0, 1) / 255).abs().max() < 0.25
@@ -344,7 +348,7 @@ def test_what_is_read_at_eight_bits_says_so(tmp_path: Path) -> None:
 def test_twelve_bit_tiff_reaches_white(tmp_path: Path) -> None:
     strip = bytes([0xFF, 0xF0, 0x00, 0x80, 0x0F, 0xFF])  # 4095, 0, 2048, 4095
     tags = {256: 4, 257: 1, 258: (12,), 259: 1, 262: 1, 277: 1, 278: 1}
-    picture = images.read(stored(tmp_path, hostile.tiff(tags, strip)))
+    picture = read(stored(tmp_path, hostile.tiff(tags, strip)))
     assert picture.rgb[0, 0].tolist() == pytest.approx([1, 0, 2048 / 4095, 1], abs=1e-4)
 
 
@@ -359,7 +363,7 @@ def test_float_pictures_out_of_any_range_are_refused() -> None:
 def test_colours_under_full_transparency_become_the_mean_of_the_visible() -> None:
     values = np.zeros((1, 4, 4), np.uint8)
     values[0] = [[255, 0, 0, 255], [0, 0, 255, 128], [9, 200, 7, 0], [77, 1, 1, 0]]
-    picture = images.read(values)
+    picture = read(values)
     expected = torch.tensor([[1, 0, 0], [0, 0, 1], [0.5, 0, 0.5], [0.5, 0, 0.5]])
     assert torch.allclose(picture.rgb[:, 0].T, expected)
     assert torch.allclose(picture.alpha[0, 0], torch.tensor([255, 128, 0, 0]) / 255)
@@ -381,16 +385,16 @@ def test_every_kind_of_transparency(tmp_path: Path, mode: str) -> None:
         image = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
         key = image.getpixel((3, 0)) if mode == "P" else keys[mode]
         source = stored(tmp_path, hostile.encode(image, "PNG", transparency=key))
-    picture = images.read(source)
+    picture = read(source)
     assert torch.equal(picture.alpha[0], torch.from_numpy(grey).float() / 255)
     assert picture.rgb.min() == 1  # hidden black replaced by the mean of the visible, white
 
 
 def test_opaque_alpha_is_none_and_a_wholly_transparent_picture_is_grey() -> None:
     values = np.full((2, 2, 4), 255, np.uint8)
-    assert images.read(values).alpha is None
+    assert read(values).alpha is None
     values[..., 3] = 0
-    picture = images.read(values)
+    picture = read(values)
     assert torch.equal(picture.rgb, torch.full((3, 2, 2), 0.5))
     assert "wholly transparent" in picture.notices[0]
 
@@ -424,14 +428,14 @@ def test_orientation_comes_out_upright(tmp_path: Path, form: str, orientation: i
     else:
         lossless = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(form, {})
         source = stored(tmp_path, hostile.encode(turned, form, exif=block, **lossless))
-    assert np.array_equal(images.read(source).rgb[0].numpy() > 0.5, upright > 0)
+    assert np.array_equal(read(source).rgb[0].numpy() > 0.5, upright > 0)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_malformed_exif_does_not_stop_a_picture(tmp_path: Path, form: str) -> None:
     broken = [hostile.broken_exif(), b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0"]
     for block in broken:
-        picture = images.read(stored(tmp_path, hostile.encode(hostile.photo(), form, exif=block)))
+        picture = read(stored(tmp_path, hostile.encode(hostile.photo(), form, exif=block)))
         assert picture.size == (24, 32)
         assert all(notice.isprintable() for notice in picture.notices)
 
@@ -452,7 +456,7 @@ def test_a_wide_gamut_profile_is_converted(tmp_path: Path, form: str) -> None:
     for pixel in ((200, 100, 50), (60, 180, 90), (255, 0, 0)):
         image = Image.new("RGB", (16, 16), pixel)
         options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(form, {})
-        picture = images.read(stored(tmp_path, hostile.encode(image, form, icc_profile=profile, **options)))
+        picture = read(stored(tmp_path, hostile.encode(image, form, icc_profile=profile, **options)))
         assert picture.rgb[:, 0, 0].numpy() * 255 == pytest.approx(p3_to_srgb(pixel), abs=2)
         assert picture.notices == ()
     assert abs(p3_to_srgb((200, 100, 50)) - [200, 100, 50]).max() > 10  # the profile matters
@@ -462,9 +466,9 @@ def test_a_wide_gamut_profile_is_converted(tmp_path: Path, form: str) -> None:
 def test_a_profile_with_any_mode(mode: str) -> None:
     image = Image.new("RGBA", (4, 4), (150, 150, 150, 100))
     image = image.convert("RGB").convert("P") if mode == "P" else image.convert(mode)
-    plain = images.read(image)
+    plain = read(image)
     image.info["icc_profile"] = hostile.matrix_profile(hostile.P3, gamma=1.8)
-    picture = images.read(image)
+    picture = read(image)
     assert picture.notices == ()
     assert (picture.alpha is None) == (mode in ("L", "P", "1"))
     assert torch.all(picture.rgb - plain.rgb > 0.02) == (mode != "1")  # gamma 1.8 is brighter than sRGB
@@ -477,18 +481,18 @@ def test_a_grey_profile_at_eight_and_sixteen_bits() -> None:
     expected[0] = 0
     for source in (Image.fromarray(deep), Image.fromarray((deep // 257).astype(np.uint8))):
         source.info["icc_profile"] = profile
-        assert images.read(source).rgb[0, 0].numpy() == pytest.approx(expected, abs=0.004)
+        assert read(source).rgb[0, 0].numpy() == pytest.approx(expected, abs=0.004)
     source = Image.fromarray(deep)
     source.info["icc_profile"] = profile
-    first, second = images.read(source).rgb[0, 0, 1:3]
+    first, second = read(source).rgb[0, 0, 1:3]
     assert 0 < second - first < 1 / 255  # still finer than 8 bits
 
 
 def test_srgb_under_any_name_changes_nothing() -> None:
     image = Image.fromarray(hostile.photo())
-    plain = images.read(image).rgb
+    plain = read(image).rgb
     image.info["icc_profile"] = hostile.srgb()
-    assert torch.equal(images.read(image).rgb, plain)
+    assert torch.equal(read(image).rgb, plain)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "CMYK", "I;16", "P"])
@@ -496,9 +500,9 @@ def test_srgb_under_any_name_changes_nothing() -> None:
 def test_a_broken_profile_is_a_notice(mode: str, profile: bytes) -> None:
     image = Image.fromarray(hostile.photo()).convert("RGBA" if mode == "LA" else "L" if mode == "I;16" else mode)
     image = image.convert(mode) if image.mode != mode else image
-    plain = images.read(image).rgb
+    plain = read(image).rgb
     image.info["icc_profile"] = profile
-    picture = images.read(image)
+    picture = read(image)
     assert torch.equal(picture.rgb, plain)
     assert len(picture.notices) == 1
     assert "profile" in picture.notices[0]
@@ -508,7 +512,7 @@ def test_a_profile_for_another_kind_of_picture_is_a_notice() -> None:
     for mode, profile in (("CMYK", hostile.srgb()), ("RGB", hostile.matrix_profile(None))):
         image = Image.fromarray(hostile.photo()).convert(mode)
         image.info["icc_profile"] = profile
-        assert "profile" in images.read(image).notices[0]
+        assert "profile" in read(image).notices[0]
 
 
 # --- sizes --------------------------------------------------------------------------------------------------------
@@ -518,52 +522,52 @@ def test_a_profile_for_another_kind_of_picture_is_a_notice() -> None:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_tiny_and_thin(tmp_path: Path, size: tuple[int, int], form: str) -> None:
     data = hostile.encode(Image.new("RGB", (size[1], size[0]), (10, 200, 30)), form)
-    assert images.read(stored(tmp_path, data)).size == size
+    assert read(stored(tmp_path, data)).size == size
 
 
 def test_fit() -> None:
-    assert images.fit((600, 800), 512) == (384, 512)
-    assert images.fit((800, 600), 512) == (512, 384)
-    assert images.fit((3, 10_000), 100) == (1, 100)
-    assert images.fit((10_000, 3), 1) == (1, 1)
-    assert images.fit((5, 2), 5) == (5, 2)
-    assert images.fit((2, 4), 1) == (1, 1)  # 0.5 rounds up, never to 0
-    assert images.fit((7, 9), 0) == (7, 9)
+    assert fit((600, 800), 512) == (384, 512)
+    assert fit((800, 600), 512) == (512, 384)
+    assert fit((3, 10_000), 100) == (1, 100)
+    assert fit((10_000, 3), 1) == (1, 1)
+    assert fit((5, 2), 5) == (5, 2)
+    assert fit((2, 4), 1) == (1, 1)  # 0.5 rounds up, never to 0
+    assert fit((7, 9), 0) == (7, 9)
     for height in range(1, 40):
         for longer in range(1, 40):
             exact = Fraction(height * longer, max(height, 17))
-            assert abs(images.fit((height, 17), longer)[0] - max(exact, 1)) <= Fraction(1, 2)
+            assert abs(fit((height, 17), longer)[0] - max(exact, 1)) <= Fraction(1, 2)
 
 
 def test_resize() -> None:
-    picture = images.read(hostile.photo()).rgb
-    assert images.resize(picture, (24, 32)) is picture
+    picture = read(hostile.photo()).rgb
+    assert resize(picture, (24, 32)) is picture
     for size in ((1, 1), (7, 3), (100, 1), (240, 320)):
-        resized = images.resize(picture, size)
+        resized = resize(picture, size)
         assert tuple(resized.shape) == (3, *size)
         assert resized.min() >= 0
         assert resized.max() <= 1
-    assert torch.allclose(images.resize(torch.full((2, 9, 9), 0.3), (4, 20)), torch.tensor(0.3), atol=1e-6)
-    assert torch.allclose(images.resize(picture, (1, 1))[:, 0, 0], picture.mean(dim=(1, 2)), atol=0.05)
+    assert torch.allclose(resize(torch.full((2, 9, 9), 0.3), (4, 20)), torch.tensor(0.3), atol=1e-6)
+    assert torch.allclose(resize(picture, (1, 1))[:, 0, 0], picture.mean(dim=(1, 2)), atol=0.05)
 
 
 def test_resize_does_not_alias() -> None:
     """A grating finer than the new pixels becomes its mean, not a coarser grating."""
     grating = torch.zeros(1, 64, 64)
     grating[..., ::2] = 1
-    assert (images.resize(grating, (16, 16))[..., 2:-2] - 0.5).abs().max() < 0.02
+    assert (resize(grating, (16, 16))[..., 2:-2] - 0.5).abs().max() < 0.02
 
 
 def test_to_array() -> None:
     rgb = torch.tensor([-1.0, 0.4999 / 255, 0.5001 / 255, 127.6 / 255, 1.0, 7.0]).reshape(3, 1, 2)
-    assert images.to_array(rgb).reshape(-1, 3).T.ravel().tolist() == [0, 0, 1, 128, 255, 255]
-    assert images.to_array(rgb, bits=16).max() == 65_535
+    assert to_array(rgb).reshape(-1, 3).T.ravel().tolist() == [0, 0, 1, 128, 255, 255]
+    assert to_array(rgb, bits=16).max() == 65_535
     values = np.random.default_rng(0).integers(0, 65_536, (5, 6, 4), dtype=np.uint16)
     values[..., 3] |= 1
-    picture = images.read(values)
-    assert np.array_equal(images.to_array(picture.rgb, picture.alpha, bits=16), values)
+    picture = read(values)
+    assert np.array_equal(to_array(picture.rgb, picture.alpha, bits=16), values)
     with pytest.raises(OutputError, match="NaN"):
-        images.to_array(torch.full((3, 1, 1), torch.nan))
+        to_array(torch.full((3, 1, 1), torch.nan))
 
 
 # --- arrays, tensors, Pillow images -------------------------------------------------------------------------------
@@ -572,15 +576,15 @@ def test_to_array() -> None:
 def test_tensors() -> None:
     rgb = torch.rand(3, 5, 7)
     for source in (rgb, rgb[None], rgb.double(), rgb.clone().requires_grad_(), rgb.permute(0, 2, 1).contiguous().mT):
-        assert torch.allclose(images.read(source).rgb, rgb, atol=1e-7)
+        assert torch.allclose(read(source).rgb, rgb, atol=1e-7)
     for kind in (torch.float16, torch.bfloat16):
-        assert torch.allclose(images.read(rgb.to(kind)).rgb, rgb, atol=0.01)
-    assert torch.equal(images.read((rgb * 255).byte()).rgb, (rgb * 255).byte() / 255)
+        assert torch.allclose(read(rgb.to(kind)).rgb, rgb, atol=0.01)
+    assert torch.equal(read((rgb * 255).byte()).rgb, (rgb * 255).byte() / 255)
 
 
 def test_a_picture_never_shares_memory_with_its_source() -> None:
     for source in (torch.zeros(3, 4, 4), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.float32)):
-        picture = images.read(source)
+        picture = read(source)
         picture.rgb.fill_(1)
         assert float(source.max()) == 0
 
@@ -588,7 +592,7 @@ def test_a_picture_never_shares_memory_with_its_source() -> None:
 def test_a_read_only_array_is_read() -> None:
     values = hostile.photo()
     values.flags.writeable = False
-    assert images.read(values).size == (24, 32)
+    assert read(values).size == (24, 32)
 
 
 @pytest.mark.parametrize(
@@ -630,12 +634,12 @@ def test_a_closed_pillow_image_is_refused() -> None:
 
 def test_hashes_tell_pictures_apart(tmp_path: Path) -> None:
     data = hostile.samples()["png"]
-    assert images.read(stored(tmp_path, data)).sha256 == hashlib.sha256(data).hexdigest()
+    assert read(stored(tmp_path, data)).sha256 == hashlib.sha256(data).hexdigest()
     values = np.zeros((2, 6, 3), np.uint8)
-    hashes = [images.read(v).sha256 for v in (values, values.reshape(6, 2, 3), values.astype(np.uint16), values + 1)]
+    hashes = [read(v).sha256 for v in (values, values.reshape(6, 2, 3), values.astype(np.uint16), values + 1)]
     assert len(set(hashes)) == 4
-    assert images.read(values.astype(">u2")).sha256 == hashes[2]
-    assert images.read(np.asfortranarray(values)).sha256 == hashes[0]
+    assert read(values.astype(">u2")).sha256 == hashes[2]
+    assert read(np.asfortranarray(values)).sha256 == hashes[0]
 
 
 # --- names and files that are none --------------------------------------------------------------------------------
@@ -657,7 +661,7 @@ def test_hashes_tell_pictures_apart(tmp_path: Path) -> None:
 )
 def test_odd_names(tmp_path: Path, name: str) -> None:
     path = stored(tmp_path, hostile.samples()["bmp"], name)
-    picture = images.read(path)
+    picture = read(path)
     assert picture.name.isprintable()
     assert picture.name == files.shown(name)
     path.write_bytes(b"text")
@@ -670,7 +674,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         path.write_bytes(hostile.samples()["bmp"])
     except OSError:
         pytest.skip("this file system takes no such names")
-    assert images.read(path).name == "\\udcff\\udcfe.png"
+    assert read(path).name == "\\udcff\\udcfe.png"
     refusal("nul\0.png", "nul\\x00.png")
     refusal("y" * 5000)
     refusal("https://example.org/a.png", "download it first")
@@ -699,7 +703,7 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
 def test_a_good_link_is_followed(tmp_path: Path) -> None:
     stored(tmp_path, hostile.samples()["bmp"])
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    assert images.read(str(tmp_path / "link")).name == "link"
+    assert read(str(tmp_path / "link")).name == "link"
 
 
 def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -717,13 +721,13 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_role_is_named() -> None:
     with pytest.raises(ImageReadError, match=r"^content no\.png: no such file"):
-        images.read("no.png", role="content")
+        read("no.png", role="content")
 
 
 def test_reading_leaves_warnings_and_loggers_as_they_were(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = stored(tmp_path, hostile.samples()["jpeg"])
     before = (warnings.filters[:], warnings.showwarning, logging.getLogger("PIL").handlers[:])
-    threads = [threading.Thread(target=images.read, args=(path,)) for _ in range(8)]
+    threads = [threading.Thread(target=read, args=(path,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -752,11 +756,13 @@ def test_an_interrupt_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(decode, "_samples", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        images.read(stored(tmp_path, hostile.samples()["png"]))
+        read(stored(tmp_path, hostile.samples()["png"]))
     monkeypatch.undo()
-    assert images.read(tmp_path / "file").size == (24, 32)  # and the lock is free again
+    assert read(tmp_path / "file").size == (24, 32)  # and the lock is free again
 
 
 def test_decoding_needs_no_torch() -> None:
-    done = hostile.child("import impasto.pictures.decode, impasto.pictures.saving\nassert 'torch' not in sys.modules\n")
+    done = hostile.child(
+        "import impasto.pictures.decode, impasto.pictures.metadata\nassert 'torch' not in sys.modules\n"
+    )
     assert done.returncode == 0, done.stderr

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from impasto.errors import OutputError
 from impasto.show import page
-from impasto.show.page import Shown
+from impasto.show.page import Figure
 from impasto.show.sheet import Grid
 
 HOSTILE = """</script></template><img src=x onerror=alert(1)>"'&amp;$title<!-- ü"""
@@ -76,12 +75,12 @@ def trace(path: Path, lines: Sequence[Any], *, end: str = "\n") -> Path:
     return path
 
 
-def shown(label: str = "one", **fields: Any) -> Shown:
+def shown(label: str = "one", **fields: Any) -> Figure:
     values = {"picture": None, "reason": "", "losses": {}, "trace": None, "command": "impasto a b -o c.png", **fields}
-    return Shown(label=label, **values)
+    return Figure(label=label, **values)
 
 
-def parsed(*cells: Shown, **options: Any) -> Tree:
+def parsed(*cells: Figure, **options: Any) -> Tree:
     return Tree(page.html("Title", [Grid((cells,))], caption=[], **options))
 
 
@@ -208,11 +207,11 @@ def test_the_command_is_exact_and_all_else_is_printable() -> None:
     assert tree.all("button", "cell")[0]["data-label"] == "a\\x1b\\u202eb"
 
 
-def test_names_that_are_no_unicode_can_be_written(tmp_path: Path) -> None:
+def test_names_that_are_no_unicode_can_be_written() -> None:
     bad = b"\xff.png".decode("utf-8", "surrogateescape")
     grid = Grid(((shown(bad, reason=bad, command=f"impasto {bad}"),),))
-    page.write(tmp_path / "sheet.html", bad, [grid], caption=[bad])
-    assert "\\udcff.png" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    text = page.html(bad, [grid], caption=[bad]).encode().decode()
+    assert "\\udcff.png" in text
 
 
 def test_nothing_comes_from_elsewhere(tmp_path: Path, picture: Path) -> None:
@@ -342,19 +341,6 @@ def test_damaged_traces_have_no_curves(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("name", ["missing.jsonl", ".", "a\0b"])
 def test_missing_traces_have_no_curves(tmp_path: Path, name: str) -> None:
     assert not parsed(shown(trace=tmp_path / name)).all("svg")
-
-
-def test_the_page_replaces_what_was_there_and_leaves_nothing_beside(tmp_path: Path) -> None:
-    path = tmp_path / "sheet.html"
-    path.write_text("old")
-    page.write(path, "Title", [Grid(((shown(),),))], caption=["über"])
-    assert [one["text"] for one in Tree(path.read_text(encoding="utf-8")).all("h1")] == ["Title"]
-    assert [one.name for one in tmp_path.iterdir()] == ["sheet.html"]
-
-
-def test_a_page_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot be written"):
-        page.write(tmp_path / "gone" / "sheet.html", "Title", [Grid(((shown(),),))], caption=[])
 
 
 def test_colours_begin_again_dashed(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ import pytest
 
 from impasto.__main__ import main
 from impasto.cli import app as cli
-from impasto.cli import console
+from impasto.cli.batch import batch as batch_command
+from impasto.cli.console import Console
 from impasto.cli.flags import gather
 from impasto.errors import ImageReadError, OptionError
 from impasto.recipe import Recipe
 from impasto.work import batch
+from impasto.work.events import Begun, Ended, Share
 from many import child, draw, entries, wait_for
 
 QUICK = ("--size", "24", "--iterations", "2", "--levels", "1")
@@ -63,22 +65,22 @@ def test_a_circle_of_links_ends(gallery: Path) -> None:
 
 def test_pairs_and_places(gallery: Path) -> None:
     draw(gallery / "in" / "deep" / "a.b.png", 3)
-    each = batch.tasks(["in", "one.png"], ["one.png", "two.png"], Recipe(), Path("out"))
-    assert [(task.styles, task.place) for task in each] == [
+    each = batch.jobs(["in", "one.png"], ["one.png", "two.png"], Recipe(), Path("out"))
+    assert [(job.styles, job.place) for job in each] == [
         (("one.png",), "deep/a.b-one"),
         (("two.png",), "deep/a.b-two"),
         (("one.png",), "one-one"),
         (("two.png",), "one-two"),
     ]
-    blended = batch.tasks(["in"], ["one.png", "two.png"], Recipe(blend=(1, 2)), Path("out"), pairs="all")
-    assert [(task.styles, task.place) for task in blended] == [(("one.png", "two.png"), "deep/a.b-one-two")]
+    blended = batch.jobs(["in"], ["one.png", "two.png"], Recipe(blend=(1, 2)), Path("out"), pairs="all")
+    assert [(job.styles, job.place) for job in blended] == [(("one.png", "two.png"), "deep/a.b-one-two")]
 
 
 def test_a_blend_that_can_fit_no_photo_is_refused_at_once(gallery: Path) -> None:
     with pytest.raises(OptionError, match="--blend: 2 weights for 1 style pictures; leave it out, or"):
-        batch.tasks(["one.png"], ["one.png", "two.png"], Recipe(blend=(1, 2)), Path("out"))
+        batch.jobs(["one.png"], ["one.png", "two.png"], Recipe(blend=(1, 2)), Path("out"))
     with pytest.raises(OptionError, match="--blend: 3 weights for 2 style pictures; give one each"):
-        batch.tasks(["one.png"], ["one.png", "two.png"], Recipe(blend=(1, 2, 3)), Path("out"), pairs="all")
+        batch.jobs(["one.png"], ["one.png", "two.png"], Recipe(blend=(1, 2, 3)), Path("out"), pairs="all")
 
 
 # ---- the command ----
@@ -97,7 +99,7 @@ def test_the_flags_of_ray_are_taken_apart() -> None:
         flags = [*tail, "--gpus-per-job", "0.5", "--cpus-per-job", "2"]
         arguments = gather(["batch", *given, *flags])
         command, bound, _ = cli.app.parse_args(arguments, exit_on_error=False, print_error=False)
-        assert command is cli.batch
+        assert command is batch_command
         assert bound.args == ("photo.png",)
         elsewhere = bound.kwargs["elsewhere"]
         assert (elsewhere.ray, elsewhere.gpus_per_job, elsewhere.cpus_per_job) == (address, 0.5, 2)
@@ -210,16 +212,55 @@ def test_one_bar_counts_pictures_and_shares() -> None:
     shown: list[dict[str, Any]] = []
 
     class Live:
-        def add_task(self, *_: object, **fields: object) -> int:
-            return 0
+        task_ids = (0,)
 
         def update(self, _: int, **fields: Any) -> None:
             shown.append(fields)
 
-    bar = console.Jobs(Live(), 4)  # type: ignore[arg-type]
-    bar.tell(0, 0.5)
-    bar.tell(1, 0.25)
+    console = Console(quiet=True)
+    console.tell(Begun(4, 0, Path("out")))
+    console.bars, console._live = True, Live()  # type: ignore[assignment]
+    console.tell(Share(0, 0.5))
+    console.tell(Share(1, 0.25))
     assert shown[-1]["completed"] == 0.75
     assert "left" in shown[-1]["clock"]
-    bar.end(0)
+    console.tell(Ended(0, 1, 4, Path("out/x.png"), 1.0, {}, None))
     assert (shown[-1]["completed"], shown[-1]["place"]) == (1.25, "1 of 4 pictures")
+
+
+# ---- results among the photos ----
+
+
+def test_results_are_not_taken_for_photos_in_the_same_folder(gallery: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["batch", ".", "--style", "one.png", "--out", ".", *QUICK]
+    assert main(command) == 0
+    assert "2 painted, 0 there already" in capfd.readouterr().err
+    painted = sorted(entry["file"] for entry in entries(Path()))
+    assert main(command) == 0
+    assert "0 painted, 2 there already" in capfd.readouterr().err
+    draw(gallery / "IMG-1234abcd.png", 7)  # named like a result, but the manifest knows better
+    assert main(command) == 0
+    assert "1 painted, 2 there already" in capfd.readouterr().err
+    assert set(painted) < {path.name for path in gallery.glob("*.png")}
+
+
+def test_without_a_manifest_results_say_what_they_are_or_are_refused(
+    gallery: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ["batch", ".", "--style", "one.png", "--out", ".", *QUICK]
+    assert main(command) == 0
+    Path("manifest.jsonl").unlink()
+    assert len(batch.find(["."], Path())) == 2  # PNG files carry their recipe
+    for path in gallery.glob("*-one-*.png"):
+        path.unlink()
+    assert main([*command, "--format", "jpg"]) == 0
+    Path("manifest.jsonl").unlink()
+    capfd.readouterr()
+    assert main([*command, "--format", "jpg"]) == 2
+    assert "no manifest.jsonl to tell photos and results apart; choose another folder" in capfd.readouterr().err
+    assert len(batch.find(["."], Path("elsewhere"))) == 4  # into another folder they are pictures like any other
+
+
+def test_an_output_folder_above_the_photos(gallery: Path) -> None:
+    draw(gallery / "photos" / "IMG-1234abcd.jpg", 5)
+    assert [path for path, _ in batch.find(["photos"], Path())] == [str(Path("photos/IMG-1234abcd.jpg"))]

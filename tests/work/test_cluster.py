@@ -20,10 +20,11 @@ from impasto.__main__ import main
 from impasto.cli import app as cli
 from impasto.cli.console import Console
 from impasto.errors import OptionError, RunError
+from impasto.files import Blob
 from impasto.recipe import Recipe
 from impasto.work import cluster, jobs
-from impasto.work.jobs import Outcome, Task
-from impasto.work.painter import Blob
+from impasto.work.job import Job
+from impasto.work.jobs import Entry
 from many import child, draw, entries, wait_for
 
 ray = pytest.importorskip("ray")
@@ -44,15 +45,15 @@ def two_workers() -> Iterator[str]:
 
 
 @pytest.fixture
-def tasks(gallery: Path) -> list[Task]:
+def three(gallery: Path) -> list[Job]:
     for number in range(3):
         draw(gallery / f"{number}.png", number)
-    return [Task(f"{number}.png", ("one.png",), QUICK, f"{number}") for number in range(3)]
+    return [Job(f"{number}.png", ("one.png",), QUICK, f"{number}") for number in range(3)]
 
 
-def run(tasks: Sequence[Task], out: str = "out", **options: Any) -> list[Outcome]:
+def run(three: Sequence[Job], out: str = "out", **options: Any) -> list[Entry]:
     with cluster.start() as carry:
-        return jobs.run(tasks, Path(out), carry=carry, console=Console(), **options)
+        return jobs.run(three, Path(out), carry=carry, tell=Console().tell, **options)
 
 
 def workers() -> list[int]:
@@ -85,13 +86,13 @@ class Killer(threading.Thread):
             time.sleep(0.02)
 
 
-def test_the_results_are_those_of_this_process(tasks: list[Task], two_workers: str, thin_path: str) -> None:
+def test_the_results_are_those_of_this_process(three: list[Job], two_workers: str, thin_path: str) -> None:
     Path("net.safetensors").write_bytes(Path(thin_path).read_bytes())
     recipe = QUICK.replace(net="net.safetensors", init="two.png")
-    tasks = [*tasks, Task("0.png", ("one.png", "two.png"), recipe, "both")]
-    there = run(tasks, extras=True)
-    here = jobs.run(tasks, Path("here"), extras=True, console=Console())
-    assert [outcome.status for outcome in there] == ["done"] * 4, [outcome.error for outcome in there]
+    four = [*three, Job("0.png", ("one.png", "two.png"), recipe, "both")]
+    there = run(four, extras=True)
+    here = jobs.run(four, Path("here"), extras=True, tell=Console().tell)
+    assert [entry.status for entry in there] == ["done"] * 4, [entry.failure for entry in there]
     for one, other in zip(there, here, strict=True):
         assert one.file is not None
         assert other.file is not None
@@ -101,15 +102,15 @@ def test_the_results_are_those_of_this_process(tasks: list[Task], two_workers: s
 
 
 def test_a_killed_worker_s_job_is_done_again(
-    tasks: list[Task], two_workers: str, capfd: pytest.CaptureFixture[str]
+    three: list[Job], two_workers: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tasks = [Task(task.content, task.styles, LONGER, task.place) for task in tasks]
+    longer = [Job(job.content, job.styles, LONGER, job.place) for job in three]
     killer = Killer(1)
     killer.start()
-    outcomes = run(tasks)
+    found = run(longer)
     killer.join()
     assert len(killer.killed) == 1
-    assert [outcome.status for outcome in outcomes] == ["done"] * 3, [outcome.error for outcome in outcomes]
+    assert [entry.status for entry in found] == ["done"] * 3, [entry.failure for entry in found]
     out, err = capfd.readouterr()
     assert out == ""
     lines = err.splitlines()
@@ -118,16 +119,17 @@ def test_a_killed_worker_s_job_is_done_again(
 
 
 def test_a_job_whose_worker_is_killed_twice_fails_in_its_place(
-    tasks: list[Task], two_workers: str, capfd: pytest.CaptureFixture[str]
+    three: list[Job], two_workers: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     killer = Killer(2)
     killer.start()
-    outcome = run([Task("0.png", ("one.png",), LONGER, "x")])[0]
+    entry = run([Job("0.png", ("one.png",), LONGER, "x")])[0]
     killer.join()
     assert len(killer.killed) == 2
-    assert outcome.status == "failed"
-    assert str(outcome.error).startswith("0.png: the worker was killed, and once more when the job was tried again")
-    assert [outcome.status for outcome in run(tasks)] == ["done"] * 3
+    assert entry.status == "failed"
+    assert entry.failure is not None
+    assert entry.failure.message.startswith("0.png: the worker was killed, and once more when the job was tried")
+    assert [entry.status for entry in run(three)] == ["done"] * 3
     assert "ray" not in capfd.readouterr().err.lower()
 
 
@@ -145,8 +147,8 @@ def test_an_address_of_a_running_ray_is_connected_to(photos: Path, two_workers: 
     assert len(list(Path("out").rglob("*.png"))) == 11
 
 
-def test_jobs_that_no_one_carries_out_any_more_are_given_up(tasks: list[Task], two_workers: str) -> None:
-    many = [Task(f"{n % 3}.png", ("one.png",), LONGER.replace(seed=n, init="noise"), f"{n}") for n in range(6)]
+def test_jobs_that_no_one_carries_out_any_more_are_given_up(three: list[Job], two_workers: str) -> None:
+    many = [Job(f"{n % 3}.png", ("one.png",), LONGER.replace(seed=n, init="noise"), f"{n}") for n in range(6)]
     with cluster.start() as carry:
 
         def interrupted(*given: Any) -> jobs.Answers:
@@ -156,7 +158,7 @@ def test_jobs_that_no_one_carries_out_any_more_are_given_up(tasks: list[Task], t
                 yield answer
 
         with pytest.raises(KeyboardInterrupt, match="1 of 6 pictures are finished"):
-            jobs.run(many, Path("out"), carry=interrupted, console=Console())
+            jobs.run(many, Path("out"), carry=interrupted, tell=Console().tell)
     deadline = time.monotonic() + 20
     while workers():
         assert time.monotonic() < deadline

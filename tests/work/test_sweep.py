@@ -11,12 +11,15 @@ import pytest
 from PIL import Image
 
 from impasto.cli import app as cli
+from impasto.cli.batch import report
 from impasto.cli.console import Console
-from impasto.errors import OptionError, OutputError
-from impasto.pictures import saving
+from impasto.errors import OptionError, OutputError, SomeFailedError
+from impasto.pictures.metadata import read_metadata
 from impasto.recipe import Recipe
-from impasto.work import jobs, sweep
-from impasto.work.sweep import Axis, Sweep, axis, cells, run, worded
+from impasto.work import sweep
+from impasto.work.axes import Axis, axis, cells, worded
+from impasto.work.job import Job
+from impasto.work.sweep import Sweep, run
 
 QUIET = Console(quiet=True)
 
@@ -92,37 +95,37 @@ def test_values_as_one_would_type_them() -> None:
 
 def made(pictures: tuple[str, list[str]], recipe: Recipe, output: Path, *texts: str, **options: Any) -> Sweep:
     axes = [axis(text) for text in texts]
-    return run(*pictures, axes, recipe, output, console=QUIET, **options)
+    return run(*pictures, axes, recipe, output, **options)
 
 
 def test_a_grid_its_folder_and_its_page(pictures: tuple[str, list[str]], recipe: Recipe, tmp_path: Path) -> None:
     output = tmp_path / "sheet.png"
     found = made(pictures, recipe, output, "style_weight=1,100", "content_layer=conv1_2,conv2_2,conv3_1")
     assert found.sheets == (output,)
-    assert [outcome.status for outcome in found.outcomes] == ["done"] * 6
-    for outcome in found.outcomes:
-        assert outcome.file is not None
-        assert outcome.file.parent == tmp_path / "sheet"
-        assert outcome.file.with_suffix(".jsonl").read_text().count("\n") == 2
-        assert Recipe.from_file(outcome.file.with_suffix(".toml")) == outcome.task.recipe
-    assert found.outcomes[4].task.recipe.style_weight == 100
-    assert found.outcomes[4].task.recipe.content_layer == ("conv2_2",)
+    assert [entry.status for entry in found.entries] == ["done"] * 6
+    for entry in found.entries:
+        assert entry.file is not None
+        assert entry.file.parent == tmp_path / "sheet"
+        assert entry.file.with_suffix(".jsonl").read_text().count("\n") == 2
+        assert Recipe.from_file(entry.file.with_suffix(".toml")) == entry.job.recipe
+    assert found.entries[4].job.recipe.style_weight == 100
+    assert found.entries[4].job.recipe.content_layer == ("conv2_2",)
     with Image.open(output) as picture:
         assert picture.width > 3 * 32
     page = found.page.read_text(encoding="utf-8")
     assert "style weight 100, content layer conv2_2" in page
-    assert list(saving.read_metadata(output) or {}) == ["sweep"]
+    assert list(read_metadata(output) or {}) == ["sweep"]
 
 
 def test_the_command_of_a_cell_paints_the_same_picture(
     pictures: tuple[str, list[str]], recipe: Recipe, tmp_path: Path
 ) -> None:
     found = made(pictures, recipe, tmp_path / "s.png", "blend=0.2+0.8,1+0", "style_trim=true,false")
-    outcome = found.outcomes[1]
-    assert outcome.file is not None
-    words = shlex.split(sweep._command(outcome.task, str(tmp_path / "again.png")))
+    entry = found.entries[1]
+    assert entry.file is not None
+    words = shlex.split(sweep._command(entry.job, str(tmp_path / "again.png")))
     assert cli.run([*words[1:], "--quiet"]) == 0
-    with Image.open(outcome.file) as one, Image.open(tmp_path / "again.png") as other:
+    with Image.open(entry.file) as one, Image.open(tmp_path / "again.png") as other:
         assert one.tobytes() == other.tobytes()
 
 
@@ -136,7 +139,7 @@ def test_a_blend_for_another_number_of_styles_is_refused_before_any_work(
 
 @pytest.mark.parametrize("name", ["-p.png", "demo"])
 def test_the_command_of_a_cell_bears_any_name(name: str) -> None:
-    command = sweep._command(jobs.Task(name, ("folder/a b.png",), Recipe(), "x"), "x.png")
+    command = sweep._command(Job(name, ("folder/a b.png",), Recipe(), "x"), "x.png")
     assert shlex.split(command) == ["impasto", f"./{name}", "folder/a b.png", "-o", "x.png"]
 
 
@@ -145,7 +148,7 @@ def test_three_axes_are_a_sheet_for_each_value_of_the_first(
 ) -> None:
     found = made(pictures, recipe, tmp_path / "s.png", "color=style,luminance", "seed=1,2", "style_weight=1,2")
     assert [path.name for path in found.sheets] == ["s-color-style.png", "s-color-luminance.png"]
-    assert len(found.outcomes) == 8
+    assert len(found.entries) == 8
     assert all(path.is_file() for path in [*found.sheets, tmp_path / "s.html"])
 
 
@@ -154,23 +157,23 @@ def test_a_second_run_paints_only_what_is_missing(
 ) -> None:
     output = tmp_path / "s.png"
     first = made(pictures, recipe, output, "style_weight=1,2")
-    assert [one.status for one in made(pictures, recipe, output, "style_weight=1,2").outcomes] == ["kept", "kept"]
+    assert [one.status for one in made(pictures, recipe, output, "style_weight=1,2").entries] == ["kept", "kept"]
     with pytest.raises(OutputError, match="exists already"):
         made(pictures, recipe, output, "style_weight=1,2,3")
-    assert first.outcomes[1].file is not None
-    first.outcomes[1].file.unlink()
+    assert first.entries[1].file is not None
+    first.entries[1].file.unlink()
     again = made(pictures, recipe, output, "style_weight=1,2,3", overwrite=True)
-    assert [outcome.status for outcome in again.outcomes] == ["kept", "done", "done"]
+    assert [entry.status for entry in again.entries] == ["kept", "done", "done"]
 
 
 def test_a_failed_cell_is_drawn_and_reported(pictures: tuple[str, list[str]], recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     axes = [Axis("init", ("content", str(tmp_path / "broken.png")))]
-    found = run(*pictures, axes, recipe, tmp_path / "s.png", console=QUIET)
-    assert [outcome.status for outcome in found.outcomes] == ["done", "failed"]
+    found = run(*pictures, axes, recipe, tmp_path / "s.png")
+    assert [entry.status for entry in found.entries] == ["done", "failed"]
     assert "broken.png" in found.page.read_text(encoding="utf-8")
-    with pytest.raises(jobs.SomeFailedError, match=r"broken\.png"):
-        jobs.report(found.outcomes, QUIET)
+    with pytest.raises(SomeFailedError, match=r"broken\.png"):
+        report(found.entries, QUIET)
 
 
 def test_targets_are_computed_once_for_all_cells(
@@ -180,7 +183,7 @@ def test_targets_are_computed_once_for_all_cells(
 
     looks = []
     look = targets.observe
-    monkeypatch.setattr(targets, "observe", lambda *args: looks.append(args[2:4]) or look(*args))
+    monkeypatch.setattr(targets, "observe", lambda *args: looks.append(args[2]) or look(*args))
     made(pictures, recipe, tmp_path / "s.png", "style_weight=1,2,3", "seed=1,2")
     assert len(looks) == 3  # the content and two styles
 
@@ -203,7 +206,21 @@ def test_from_the_command_line(
 
 def test_a_content_that_cannot_be_read_fails_every_cell(recipe: Recipe, tmp_path: Path) -> None:
     missing = str(tmp_path / "no.png")
-    found = run(missing, [missing], [axis("seed=1,2")], recipe, tmp_path / "s.png", console=QUIET)
-    assert [outcome.status for outcome in found.outcomes] == ["failed", "failed"]
+    found = run(missing, [missing], [axis("seed=1,2")], recipe, tmp_path / "s.png")
+    assert [entry.status for entry in found.entries] == ["failed", "failed"]
     with Image.open(found.sheets[0]) as picture:
         assert picture.width > 100
+
+
+@pytest.mark.parametrize("name", ["photo.png", "one.png"])
+def test_a_sheet_takes_the_place_of_no_input(
+    name: str, pictures: tuple[str, list[str]], recipe: Recipe, tmp_path: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(OutputError, match=f"{name}: would be the sheet {name}, and is the (content|style)"):
+        made(pictures, recipe, tmp_path / name, "seed=1,2", overwrite=True)
+    (tmp_path / "s.html").hardlink_to(recipe.net)
+    with pytest.raises(OutputError, match=r"s\.html: would be the page, and is the network of this run"):
+        made(pictures, recipe, tmp_path / "s.png", "seed=1,2", overwrite=True)
+    (tmp_path / "s.html").unlink()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

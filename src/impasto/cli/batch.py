@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from impasto.cli.console import Console
 from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, recipe_from, with_recipe_flags
-from impasto.pictures.metadata import read_recipe
-from impasto.work import batch as many
-from impasto.work import jobs
+
+if TYPE_CHECKING:
+    from impasto.work.jobs import Entry
 
 __all__ = ["batch", "report"]
 
@@ -39,6 +39,10 @@ def batch(
     **options: Any,
 ) -> None:
     """Paint many photos, each in the style of one or several paintings."""
+    from impasto.pictures.metadata import read_recipe
+    from impasto.work import batch as many
+    from impasto.work import jobs
+
     base = read_recipe(recipe)[0] if recipe is not None else None
     found = many.jobs(photos, style, recipe_from(options, base), out, pairs=pairs)
     with Console(quiet=quiet) as console, elsewhere.carrier() as carry:
@@ -46,8 +50,10 @@ def batch(
     report(entries, console)
 
 
-def report(entries: Sequence[jobs.Entry], console: Console) -> None:
+def report(entries: Sequence[Entry], console: Console) -> None:
     """Say how many pictures were painted, kept and failed; raises SomeFailedError, naming them, if any failed."""
+    from impasto.work import jobs
+
     count = {status: sum(entry.status == status for entry in entries) for status in ("done", "kept", "failed")}
     console.line(f"{count['done']} painted, {count['kept']} there already, {count['failed']} failed")
     failed = dict.fromkeys(entry.failure.message for entry in entries if entry.failure is not None)

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from PIL.Image import Image, fromarray
 
 from impasto.cli import paint
 from impasto.cli.console import Console
 from impasto.cli.flags import one, recipe_from
 from impasto.errors import ImpastoError, OutputError
 from impasto.files import check_place
-from impasto.pictures import metadata
-from impasto.show.sheet import Cell, Grid, draw
 from impasto.text import shown
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from impasto.pictures.read import Picture
 
 __all__ = ["demo", "run"]
@@ -46,6 +45,7 @@ def run(folder: str, size: int | None, console: Console) -> tuple[Path, list[str
     or holds other files of these names, else as `paint.run`.
     """
     from impasto.pictures.encode import write, write_image
+    from impasto.show.sheet import Cell, Grid, draw
 
     recipe = recipe_from({"size": size})
     home = Path(folder)
@@ -82,6 +82,8 @@ def _pictures() -> tuple[Picture, Picture]:
 
 
 def _image(picture: Picture) -> Image:
+    from PIL.Image import fromarray
+
     from impasto.pictures.encode import to_array
 
     return fromarray(to_array(picture.rgb))
@@ -89,6 +91,8 @@ def _image(picture: Picture) -> Image:
 
 def _ours(path: Path) -> bool:
     """Whether an earlier demo wrote a file, so that it may be replaced."""
+    from impasto.pictures import metadata
+
     try:
         said = metadata.read_metadata(path) or {}
     except ImpastoError:

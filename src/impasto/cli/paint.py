@@ -21,7 +21,6 @@ from impasto.cli.flags import FILES, Quiet, one, recipe_from, with_recipe_flags
 from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OptionError, OutputError, memory_short
 from impasto.network.weights.fetching import obtain
 from impasto.network.weights.known import KNOWN
-from impasto.pictures import metadata
 from impasto.recipe import Recipe
 from impasto.text import duration, listed, shown
 from impasto.work.events import Fetching
@@ -74,6 +73,8 @@ def paint(
         raise OptionError(MISSING)
     if preview_every < 0:
         raise OptionError(f"--preview-every: {preview_every} is not a number of steps; use 1 or more")
+    from impasto.pictures import metadata
+
     base, origin = metadata.read_recipe(recipe) if recipe is not None else (None, {})
     paths = Paths(content, style, output, recipe, trace, preview_every, overwrite=overwrite, origin=origin)
     run(paths, recipe_from(options, base), Console(quiet=quiet))
@@ -136,6 +137,7 @@ def _prepare(paths: Paths, recipe: Recipe, console: Console) -> Transfer:
     if net is not None and net.url:
         console.notices(obtain(net.name, lambda done, total: console.tell(Fetching(net.name, done, total)))[1])
     from impasto.paint.run import Transfer
+    from impasto.pictures import metadata
     from impasto.pictures.encode import check_target
 
     transfer = Transfer(paths.content, paths.styles, recipe)
@@ -207,6 +209,7 @@ class _Run:
     def _open_trace(self, stack: ExitStack) -> None:
         """Begin the trace; one without a single step is removed in the end."""
         from impasto.paint.trace import Trace
+        from impasto.pictures.metadata import made
 
         path = self.paths.trace
         if path is None:
@@ -214,7 +217,7 @@ class _Run:
         with _writing(path):
             stream = path.open("w" if self.paths.overwrite else "x", encoding="utf-8", newline="\n")
             stack.callback(self._close_trace, path, stream)
-            self.trace = Trace(stream, metadata.made(self.transfer.recipe, self.transfer.scene.inputs))
+            self.trace = Trace(stream, made(self.transfer.recipe, self.transfer.scene.inputs))
 
     def _close_trace(self, path: Path, stream: TextIO) -> None:
         with suppress(OSError):
@@ -229,8 +232,9 @@ class _Run:
                 self.trace.add(progress)
         if self.paths.preview is not None and self.count % self.paths.preview_every == 0:
             from impasto.pictures.encode import write
+            from impasto.pictures.metadata import made
 
-            write(self.paths.preview, progress.image(), metadata=metadata.made(self.transfer.recipe), overwrite=True)
+            write(self.paths.preview, progress.image(), metadata=made(self.transfer.recipe), overwrite=True)
 
     def _rescue(self, failure: Exception) -> NoReturn:
         """Save the best picture before the failure, if there is one, and raise it."""

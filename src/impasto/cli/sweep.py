@@ -11,9 +11,6 @@ from impasto.cli.batch import report
 from impasto.cli.console import Console
 from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, one, recipe_from, with_recipe_flags
 from impasto.errors import OptionError
-from impasto.pictures.metadata import read_recipe
-from impasto.work import sweep as many
-from impasto.work.axes import axis
 
 __all__ = ["sweep"]
 
@@ -61,6 +58,10 @@ def sweep(
     **options: Any,
 ) -> None:
     """Paint CONTENT with every combination of some options' values, and draw a sheet of the results."""
+    from impasto.pictures.metadata import read_recipe
+    from impasto.work import sweep as many
+    from impasto.work.axes import axis
+
     if not style:
         raise OptionError("CONTENT, at least one STYLE, --vary FIELD=VALUES and -o SHEET are needed")
     if cell is not None and not 16 <= cell <= 4096:

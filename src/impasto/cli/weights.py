@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from impasto.cli.console import Console
 from impasto.network.weights.fetching import obtain
 from impasto.network.weights.known import KnownStatus, cache_folder, status
-from impasto.pictures.metadata import described
 from impasto.text import shown
 from impasto.work.events import Fetching
 
@@ -33,6 +32,8 @@ def fetch(name: Annotated[str, Parameter(help="The network's name.")] = "vgg19",
 
 def print_recipe(picture: Annotated[str, Parameter(help="A PNG or TIFF made by impasto.")], /) -> None:
     """Print what made a picture, as a TOML file for --recipe."""
+    from impasto.pictures.metadata import described
+
     print(described(picture), end="")
 
 

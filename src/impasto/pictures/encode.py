@@ -16,8 +16,9 @@ from torch import Tensor
 
 from impasto import files
 from impasto.errors import OptionError, OutputError
+from impasto.files import SUFFIXES
 from impasto.pictures.decode import Samples
-from impasto.pictures.metadata import KEY, MAX_METADATA, SUFFIXES
+from impasto.pictures.metadata import KEY, MAX_METADATA
 from impasto.pictures.profiles import srgb_profile
 from impasto.text import shown
 

@@ -21,7 +21,6 @@ from impasto.text import shown
 __all__ = [
     "KEY",
     "PICTURES",
-    "SUFFIXES",
     "described",
     "inputs",
     "made",
@@ -34,7 +33,6 @@ __all__ = [
 KEY = "impasto"  # the iTXt keyword in PNG, the Software tag in TIFF
 MAX_METADATA = 1_000_000  # characters; a recipe with its hashes has a few thousand
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # of the formats that are written
 PICTURES = (".png", ".tif", ".tiff")  # the formats that carry a recipe
 
 

@@ -10,7 +10,6 @@ from typing import Literal
 
 from impasto.errors import ImageReadError, OptionError
 from impasto.files import same_file
-from impasto.pictures.metadata import PICTURES, says_recipe
 from impasto.recipe import Recipe
 from impasto.text import shown
 from impasto.work.job import Job
@@ -87,6 +86,8 @@ def _results(given: str, out: Path) -> Callable[[Path], bool]:
     top, folder = Path(os.path.realpath(out)), Path(os.path.realpath(given))
     if not folder.is_relative_to(top):
         return lambda path: False
+    from impasto.pictures.metadata import PICTURES, says_recipe
+
     listed = painted(out)
 
     def ours(path: Path) -> bool:

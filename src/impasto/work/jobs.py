@@ -26,10 +26,9 @@ from impasto.errors import (
     SomeFailedError,
     memory_short,
 )
-from impasto.files import Blob
+from impasto.files import SUFFIXES, Blob
 from impasto.network.weights.fetching import read_network
 from impasto.network.weights.known import KNOWN
-from impasto.pictures.metadata import SUFFIXES
 from impasto.text import shown
 from impasto.work.events import Begun, Ended, Fetching, Note, Share, Tell
 from impasto.work.interrupts import Interrupted, Interrupts
