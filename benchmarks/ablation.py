@@ -25,6 +25,7 @@ import torch
 
 from impasto import Recipe, Transfer
 from impasto.paint import memory, optimize
+from impasto.paint.scene import Scene
 from impasto.pictures import detail
 
 Change = Callable[[], AbstractContextManager[Any]]
@@ -52,19 +53,15 @@ def smoothing_by(power: float) -> Change:
 
 def border_everywhere() -> AbstractContextManager[Any]:
     """The last level continued by a border like the others."""
-    original = Transfer._objective
-
-    def changed(self: Transfer, size: tuple[int, int], bare: bool, plan: Any) -> Any:
-        return original(self, size, False, plan)
-
-    return patch.object(Transfer, "_objective", changed)
+    return patch.object(Scene, "border", lambda self, level: self.recipe.border)
 
 
 def same_work(size: int, recipe: Recipe, content: Path) -> dict[str, Any]:
     """Options for the full size alone, with as many evaluations as cost what the recipe's levels cost."""
     transfer = Transfer(str(content), [str(content)], recipe)
-    full = transfer.sizes[-1]
-    work = sum(n * h * w for n, (h, w) in zip(transfer.evaluations, transfer.sizes, strict=True))
+    scene = transfer.scene
+    full = scene.sizes[-1]
+    work = sum(n * h * w for n, (h, w) in zip(scene.evaluations, scene.sizes, strict=True))
     return {"levels": 1, "iterations": (max(1, round(work / (full[0] * full[1]))),)}
 
 

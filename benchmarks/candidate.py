@@ -108,7 +108,7 @@ def run_impasto(spec: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     transfer = Transfer(spec["content"], [spec["style"]], recipe)
     transfer.keep_buffers()  # as the command line does
     recorder.mark("ready")
-    counts, done = list(transfer.evaluations), 0
+    counts, done = list(transfer.scene.evaluations), 0
     kept = [checkpoints(count, COARSE) for count in counts[:-1]] + [checkpoints(counts[-1], SPACING)]
     last = 0
     for progress in transfer.steps():
@@ -119,7 +119,7 @@ def run_impasto(spec: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     if last < done:  # the optimiser ended a level before its last evaluation
         recorder.keep(lambda: transfer.result().image, level=len(counts), evaluations=done)
     named = {**recipe.model_dump(), "net": Path(recipe.net).name}
-    return {"sizes": [list(size) for size in transfer.sizes], "evaluations": counts, "recipe": named}
+    return {"sizes": [list(size) for size in transfer.scene.sizes], "evaluations": counts, "recipe": named}
 
 
 RUNS = {"reference": run_reference, "impasto": run_impasto}

@@ -44,9 +44,10 @@ def make(path: str, width: int, height: int, seed: int) -> None:
 def filling(options: dict[str, Any], content: str) -> int:
     """Evaluations until the optimiser's history is full: one before the first move, and one that makes use of all."""
     from impasto.paint import memory
-    from impasto.pictures import images
+    from impasto.pictures.read import read
+    from impasto.pictures.resize import fit
 
-    return memory.history(*images.fit(images.read(content, "content").size, options["size"]))[0] + 2
+    return memory.history(*fit(read(content, "content").size, options["size"]))[0] + 2
 
 
 def work(options: dict[str, Any], evaluations: int, content: str, style: str, threads: int) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def work(options: dict[str, Any], evaluations: int, content: str, style: str, th
     begun = time.perf_counter()
     moments = [time.perf_counter() - begun for _ in transfer.steps()]
     differences = [later - earlier for earlier, later in itertools.pairwise(moments)]
-    height, width = transfer.size
+    height, width = transfer.scene.size
     need = transfer.needs[-1]
     cuda = transfer.device.type == "cuda"
     return {

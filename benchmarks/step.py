@@ -19,12 +19,11 @@ from pathlib import Path
 
 import torch
 
-from impasto.layers import CONVOLUTIONS, resolve, scale_of
+from impasto.layers import CONVOLUTIONS, scale_of
 from impasto.network.encoder import Encoder
-from impasto.network.tiles import observe
 from impasto.network.weights.loading import Weights, load
 from impasto.paint.memory import keep_buffers
-from impasto.paint.objective import Objective, Setting
+from impasto.paint.objective import compared
 from impasto.recipe import Recipe
 
 DEEPEST = "conv5_1"
@@ -61,9 +60,7 @@ def step(weights: Weights, height: int, width: int, dtype: torch.dtype) -> Calla
     generator = torch.Generator().manual_seed(0)
     content, style = (torch.rand(3, height, width, generator=generator) for _ in range(2))
     encoder, recipe = Encoder(weights, border=0, dtype=dtype), Recipe()
-    features = observe(encoder, content, resolve(recipe.content_layer), ())[0]
-    grams = observe(encoder, style, (), resolve(recipe.style_layer))[1]
-    objective = Objective(encoder, Setting(recipe, content, features, (grams,), (1.0,), 1.0))
+    objective = compared(recipe, encoder, content, [style])
     return lambda: objective(content)
 
 

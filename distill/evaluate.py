@@ -14,21 +14,24 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
 import storage
 import torch
-from judge import judge
 from measure import errors, macs
 from onpolicy import transfers
-from pictures import listed, read
 from rich.progress import track
 from student import Student
 from torch import Tensor
 from vgg import CONVOLUTIONS, Teacher, read_keras
 
 import impasto
+from pictures import listed, read
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import judge
 
 LONGEST = 512  # pixels of the held-out pictures
 PICTURES = 16  # of each kind at most
@@ -58,7 +61,7 @@ def main() -> None:
     pairs = [line.split() for line in options.pairs.read_text(encoding="utf-8").splitlines() if line.strip()]
     files = [(options.pairs.parent / content, options.pairs.parent / style) for content, style in pairs]
     nets = {"vgg19": options.teacher, "lite": options.network}
-    lines += judge_table(teacher, nets, files, options.size, options.out.parent)
+    lines += judge_table(judge.load(options.teacher), nets, files, options.size, options.out.parent)
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -81,7 +84,7 @@ def error_table(student: Student, teacher: Teacher, shown: list[list[Tensor]]) -
 
 
 def judge_table(
-    teacher: Teacher, nets: dict[str, Path], files: list[tuple[Path, Path]], size: int, folder: Path
+    eyes: judge.Net, nets: dict[str, Path], files: list[tuple[Path, Path]], size: int, folder: Path
 ) -> list[str]:
     """Both networks' finished pictures in the teacher's eyes, and the geometric mean of the ratios of their totals."""
     lines = ["| content × style | VGG-19 | lite | ratio |", "|---|---|---|---|"]
@@ -93,17 +96,14 @@ def judge_table(
             if not path.exists():
                 recipe = impasto.Recipe(net=str(net), size=size, style_weight=STYLE_WEIGHT, style_trim=False)
                 impasto.stylize(content, style, recipe).save(path)
-            losses = judge(teacher, opened(content), opened(style), opened(path))
-            totals.append(losses[0] + STYLE_WEIGHT * losses[1])
+            result = judge.pixels(path)
+            size_of_it = (result.shape[-1], result.shape[-2])
+            content_loss, style_loss = judge.between(eyes, content, style, size_of_it)(result)
+            totals.append((content_loss + STYLE_WEIGHT * style_loss).item())
         ratios.append(totals[1] / totals[0])
         lines.append(f"| {content.stem} × {style.stem} | {totals[0]:.2f} | {totals[1]:.2f} | {ratios[-1]:.2f} |")
     mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
     return [*lines, f"| geometric mean | | | {mean:.2f} |"]
-
-
-def opened(path: Path) -> Tensor:
-    """A picture 0…1, 1×3×H×W."""
-    return read(path)[None].float() / 255
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def relative_errors(
 
 
 class Trainer:
-    """AdamW over some of a student's tensors, its rate falling along a half cosine; holds what a checkpoint needs."""
+    """Adam over some of a student's tensors, its rate falling along a half cosine; holds what a checkpoint needs."""
 
     def __init__(self, student: Student, teacher: Teacher, plan: Plan, trained: Callable[[str], bool]) -> None:
         self.student, self.teacher, self.plan, self.step = student, teacher, plan, 0

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from impasto import Recipe, Targets, Transfer
-from impasto.pictures.images import read, resize
+from impasto.pictures.read import read
+from impasto.pictures.resize import resize
 
 __all__ = ["POOLS", "colours", "jpeg", "terms"]
 

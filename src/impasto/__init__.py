@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SomeFailedError,
         WeightsError,
     )
+    from impasto.files import Blob
     from impasto.network.encoder import Encoder
     from impasto.paint.run import Progress, Result, Transfer, steps, stylize
     from impasto.paint.targets import Targets
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from impasto.recipe import Recipe
 
 __all__ = [
+    "Blob",
     "DivergenceError",
     "Encoder",
     "ImageReadError",
@@ -58,6 +60,7 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
+    "Blob": "files",
     "Encoder": "network.encoder",
     "Recipe": "recipe",
     "Targets": "paint.targets",

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, unfold
 
-import objectives
 import plain
 from impasto import losses
 from impasto.losses.terms import LookTerm, Seen, Term
@@ -24,6 +23,7 @@ from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
 from impasto.network.tiles import WHOLE, Plan
 from impasto.paint import run
+from impasto.paint.objective import compared
 from impasto.paint.run import Transfer
 from impasto.recipe import Recipe
 
@@ -94,7 +94,7 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Any:
 def function(plan: Plan) -> Any:
     encoder = Encoder(plain.weights(), border=16, dtype=torch.float64)
     recipe = Recipe(content_layer="conv2_2", style_layer=("relu1_1", "relu3_1"), units="paper", style_weight=1e-3)
-    return objectives.made(recipe, encoder, CONTENT, [STYLE], plan=plan)
+    return compared(recipe, encoder, CONTENT, [STYLE], plan=plan)
 
 
 def by_autograd(name: str) -> tuple[float, Tensor]:

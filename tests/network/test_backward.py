@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import max_pool2d
 
-import objectives
 import plain
 from impasto.network import backward
 from impasto.network.encoder import Encoder
+from impasto.paint.objective import compared
 from impasto.recipe import Recipe
 
 SIZES = [(6, 8), (7, 9), (2, 3), (13, 2)]
@@ -64,7 +64,7 @@ def test_the_twins_are_equal_to_the_bit(
 def test_a_whole_evaluation_without_the_kernels(pooling: str, request: pytest.FixtureRequest) -> None:
     content, style, x = plain.picture(37, 44), plain.picture(40, 33, 1), plain.picture(37, 44, 9)
     recipe = Recipe(pooling=pooling, border=0, style_layer=("relu1_1", "relu3_1"), content_layer="conv3_2")
-    function = objectives.made(recipe, Encoder(plain.weights(), border=0, pooling=pooling), content, [style])
+    function = compared(recipe, Encoder(plain.weights(), border=0, pooling=pooling), content, [style])
     own = function(x)
     request.getfixturevalue("public")
     twin = function(x)

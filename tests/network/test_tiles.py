@@ -9,13 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import objectives
 import plain
 from impasto import losses
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
 from impasto.network.tiles import WHOLE, Plan, observe
-from impasto.paint.objective import Objective
+from impasto.paint.objective import Objective, compared
 from impasto.recipe import Recipe
 
 DEEP: dict[str, Any] = {
@@ -35,7 +34,7 @@ SHALLOW: dict[str, Any] = {
 def objective(plan: Plan, content: Tensor, style: Tensor, border: int, dtype: torch.dtype, **options: Any) -> Objective:
     recipe = Recipe(**options, style_weight=50)
     encoder = Encoder(plain.weights(), border=border, pooling=recipe.pooling, dtype=dtype)
-    return objectives.made(recipe, encoder, content, [style], plan=plan)
+    return compared(recipe, encoder, content, [style], plan=plan)
 
 
 @pytest.mark.parametrize("rows", [2, 4, 16, 64])
@@ -102,7 +101,7 @@ def test_a_thin_layer_is_compared_in_the_channels_it_stands_for(rows: int) -> No
     recipe = Recipe(style_layer="relu1_1", content_layer="relu1_1", units="paper", content_weight=0, style_weight=1)
     encoder = Encoder(replace(thin, tensors={**thin.tensors, "relu1_1.metric.weight": Q}), border=0)
     G = observe(encoder, style, [Look("relu1_1", "gram")])[Look("relu1_1", "gram")]
-    found = objectives.made(recipe, encoder, content, [style], plan=Plan(rows))(x)
+    found = compared(recipe, encoder, content, [style], plan=Plan(rows))(x)
     leaf = x.requires_grad_()
     F, A = (torch.einsum("ts,shw->thw", Q, Encoder(thin, border=0)(p, ["relu1_1"])["relu1_1"]) for p in (leaf, style))
     loss = losses.style_loss(F, A)

@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import objectives
 import plain
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
-from impasto.paint.objective import Objective
+from impasto.paint.objective import Objective, compared
 from impasto.recipe import Recipe
 
 NET = plain.tensors()
@@ -33,7 +32,7 @@ def objective(
     recipe = Recipe(**{**LAYERS, "border": 0, **options})
     encoder = Encoder(plain.weights(), border=0, pooling=recipe.pooling)
     paintings = STYLES[:1] if styles is None else styles
-    return objectives.made(recipe, encoder, content, paintings, blend=blend, area=area)
+    return compared(recipe, encoder, content, paintings, blend=blend, area=area)
 
 
 def gram_over_m(F: Tensor) -> Tensor:

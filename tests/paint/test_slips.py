@@ -16,13 +16,12 @@ import torch
 from PIL import Image, JpegImagePlugin
 from torch import Tensor
 
-import objectives
 import plain
 from impasto import errors, losses
 from impasto.errors import ImageReadError
 from impasto.network.encoder import Encoder
 from impasto.paint import run
-from impasto.paint.objective import Objective
+from impasto.paint.objective import Objective, compared
 from impasto.paint.run import Transfer, stylize
 from impasto.pictures import color
 from impasto.pictures.encode import to_array, write
@@ -50,7 +49,7 @@ def recipe(**options: Any) -> Recipe:
 def objective(content: Tensor, styles: list[Tensor], blend: tuple[float, ...] = (1.0,), **options: Any) -> Objective:
     made = recipe(**options)
     encoder = Encoder(plain.weights(), border=made.border)
-    return objectives.made(made, encoder, content, styles, blend=blend)
+    return compared(made, encoder, content, styles, blend=blend)
 
 
 def test_1_total_variation_is_of_the_result(thin_path: str) -> None:

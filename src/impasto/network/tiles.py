@@ -238,7 +238,9 @@ def observe(encoder: Encoder, picture: Tensor, looks: Collection[Look], plan: Pl
     if not looks:
         return {}
     with torch.no_grad():
-        return Walk(encoder, picture, looks, plan).forward(encoder.prepare(picture), lambda *_: None, grad=False)
+        return Walk(encoder, picture, looks, plan).forward(
+            encoder.prepare(picture.to(encoder.device)), lambda *_: None, grad=False
+        )
 
 
 def _positions(F: Tensor) -> Tensor:

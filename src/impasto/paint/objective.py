@@ -5,7 +5,7 @@ What there is to compare are the rows of `losses.FAMILIES`. The network looks on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,14 +14,14 @@ from impasto import losses
 from impasto.losses.terms import LookTerm, PixelTerm, RowsTerm, Seen, Term, total
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
-from impasto.network.tiles import WHOLE, Plan, Walk
+from impasto.network.tiles import WHOLE, Plan, Walk, observe
 from impasto.paint.optimize import Evaluation
 from impasto.paint.scene import Scene
 from impasto.paint.targets import Targets
 from impasto.pictures.resize import resize
 from impasto.recipe import Recipe
 
-__all__ = ["Objective", "at", "looks", "terms"]
+__all__ = ["Objective", "at", "compared", "looks"]
 
 
 def looks(recipe: Recipe, whose: str | None = None) -> list[Look]:
@@ -30,24 +30,36 @@ def looks(recipe: Recipe, whose: str | None = None) -> list[Look]:
     return [look for look in wanted if whose in (None, look.whose)]
 
 
-def terms(seen: Seen) -> list[Term]:
-    """What the losses make of what has been seen."""
-    return [term for family in losses.FAMILIES for term in family.build(seen)]
-
-
 def at(scene: Scene, size: tuple[int, int], encoder: Encoder, targets: Targets, plan: Plan) -> Objective:
     """What the optimiser minimises at a size (height, width): a function of a picture of that size."""
     recipe, (height, width) = scene.recipe, size
     content = resize(scene.content, size).expand(3, height, width)
+    area = scene.size[0] * scene.size[1] / (height * width)
+    paintings = scene.paintings(size)
+    return compared(recipe, encoder, content, paintings, blend=scene.blend, area=area, plan=plan, look=targets.look)
+
+
+def compared(
+    recipe: Recipe,
+    encoder: Encoder,
+    content: Tensor,
+    styles: Sequence[Tensor],
+    *,
+    blend: tuple[float, ...] = (1.0,),
+    area: float = 1.0,
+    plan: Plan = WHOLE,
+    look: Callable[..., Mapping[Look, Tensor]] = observe,
+) -> Objective:
+    """The objective of pictures as they are, RGB 0…1, 3×H×W; `look` sees of a picture what is asked of it."""
     seen = Seen(
         recipe=recipe,
         pixels=content.to(encoder.device),
-        content=targets.look(encoder, content, looks(recipe, "content"), plan),
-        styles=tuple(targets.look(encoder, one, looks(recipe, "style"), plan) for one in scene.paintings(size)),
-        blend=scene.blend,
-        area=scene.size[0] * scene.size[1] / (height * width),
+        content=look(encoder, content, looks(recipe, "content"), plan),
+        styles=tuple(look(encoder, style, looks(recipe, "style"), plan) for style in styles),
+        blend=blend,
+        area=area,
     )
-    return Objective(encoder, terms(seen), plan)
+    return Objective(encoder, [term for family in losses.FAMILIES for term in family.build(seen)], plan)
 
 
 class Objective:

@@ -47,10 +47,10 @@ class Targets:
     def look(self, encoder: Encoder, picture: Tensor, looks: Sequence[Look], plan: Plan) -> Mapping[Look, Tensor]:
         """What `looks` see of a picture 3×H×W, RGB 0…1."""
         if not self.limit:
-            return observe(encoder, picture.to(encoder.device), looks, plan)
+            return observe(encoder, picture, looks, plan)
         seen = (encoder.identity, _digest(picture))
         missing = [look for look in looks if (*seen, look) not in self._kept]
-        found = observe(encoder, picture.to(encoder.device), missing, plan) if missing else {}
+        found = observe(encoder, picture, missing, plan) if missing else {}
         answer = {look: found[look] if look in found else self._kept[*seen, look] for look in looks}
         for look, value in answer.items():
             self._kept[*seen, look] = value

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -34,7 +35,9 @@ from impasto.errors import WeightsError
 from impasto.layers import CONVOLUTIONS
 from impasto.network.encoder import Encoder
 from impasto.network.weights import known, readers
-from impasto.network.weights.loading import CAFFE, KNOWN, TORCHVISION, load
+from impasto.network.weights.fetching import read_network
+from impasto.network.weights.known import CAFFE, KNOWN, TORCHVISION, split
+from impasto.network.weights.loading import load
 
 SOURCE = Path(known.__file__).parent
 
@@ -73,7 +76,7 @@ def test_lite_is_the_file_in_the_table() -> None:
 def test_lite_has_every_layer_in_the_channels_of_vgg19() -> None:
     weights = load("lite")
     assert (weights.name, weights.last, weights.notices) == ("lite", "conv5_4", ())
-    assert weights.preprocessing == KNOWN["lite"].preprocessing == CAFFE
+    assert weights.preprocessing == CAFFE
     assert f"sha256:{weights.sha256}" == KNOWN["lite"].checksum
     widths = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
     for name in CONVOLUTIONS:  # a thin layer has a map to them
@@ -262,7 +265,7 @@ def test_numbers_that_are_none(tmp_path: Path, name: str, bad: float) -> None:
     net, path = thin.network(), tmp_path / name
     net["conv3_2.weight"][1, 2, 0, 1] = bad
     thin.WRITERS[name](path, net)
-    assert "conv3_2.weight holds values that are no finite numbers" in refusal(with_suffix(path))
+    assert "conv3_2.weight holds values that are not finite numbers" in refusal(with_suffix(path))
 
 
 @pytest.mark.parametrize("name", thin.WRITERS)
@@ -485,7 +488,6 @@ def test_public_names_are_sorted() -> None:
 def test_table_is_consistent() -> None:
     for name, entry_ in KNOWN.items():
         assert entry_.name == name
-        assert entry_.preprocessing in (CAFFE, TORCHVISION)
         assert replace(entry_) == entry_
 
 
@@ -566,3 +568,47 @@ def test_scales_and_metrics_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         load(own(tmp_path / "c.safetensors", {**tensors, "relu1_1.metric.weight": torch.ones(8, 3)}))
     kept = load(own(tmp_path / "d.safetensors", {**tensors, "relu1_1.metric.weight": torch.ones(8, 4)})).tensors
     assert torch.equal(kept["relu1_1.metric.weight"], torch.ones(8, 4))
+
+
+@pytest.mark.parametrize("name", thin.WRITERS)
+def test_bytes_are_read_as_the_file_is(name: str, tmp_path: Path) -> None:
+    net = {key: tensor.numpy() for key, tensor in plain.tensors().items()}
+    path = tmp_path / name
+    thin.WRITERS[name](path, net)
+    given = f"{path}@caffe" if path.suffix == ".pth" else str(path)
+    blob, notices = read_network(given)
+    assert (blob.name, blob.data, notices) == (given, path.read_bytes(), ())
+    path.unlink()  # from here on there are only the bytes
+    found = load(blob)
+    assert (found.name, found.sha256) == (path.name, hashlib.sha256(blob.data).hexdigest())
+    assert all(torch.equal(found.tensors[key], torch.from_numpy(value)) for key, value in net.items() if ".bias" in key)
+
+
+def test_a_file_is_read_once(tmp_path: Path, thin_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, real = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: count.append(str(self)) or real(self))
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened"))
+    load(thin_path)
+    load("lite")
+    assert len(count) == 2
+
+
+def test_paths_and_forms_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.h5", "odd@caffe"):
+        Path(name).touch()
+    assert split("net.h5") == ("net.h5", None)
+    assert split("net.h5@caffe") == ("net.h5", "caffe")
+    assert split("odd@caffe") == ("odd@caffe", None)
+    assert split("odd@caffe@torchvision") == ("odd@caffe", "torchvision")
+    assert split("gone@else") == ("gone@else", None)
+    with pytest.raises(WeightsError, match=r"net\.h5@else: no suffix @else; use @caffe or @torchvision"):
+        split("net.h5@else")
+
+
+@pytest.mark.parametrize("around", [torch.inference_mode, torch.no_grad])
+def test_weights_are_ordinary_tensors_wherever_they_are_read(around: Any, thin_path: str) -> None:
+    with around():
+        tensors = load(thin_path).tensors.values()
+    assert not any(tensor.is_inference() for tensor in tensors)
+    assert all(tensor.dtype == torch.float32 for tensor in tensors)

@@ -23,7 +23,7 @@ import thin
 from impasto.errors import WeightsError
 from impasto.network.weights import fetching, known
 from impasto.network.weights.fetching import fetch, obtain
-from impasto.network.weights.known import KNOWN, cache_folder, status
+from impasto.network.weights.known import CAFFE, KNOWN, cache_folder, status
 from impasto.network.weights.loading import load
 
 FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -210,7 +210,7 @@ def test_fetched_once_and_read(server: Server, cache: Path, monkeypatch: pytest.
     assert fetch() == path
     weights = load("vgg19")
     assert (weights.name, weights.last, weights.notices) == ("vgg19", "conv5_4", ())
-    assert weights.preprocessing == KNOWN["vgg19"].preprocessing
+    assert weights.preprocessing == CAFFE
     assert len(server.requests) == 1
     assert [file.name for file in cache.iterdir()] == [FILE]
     assert capfd.readouterr() == ("", "")

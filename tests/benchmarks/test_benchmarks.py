@@ -15,14 +15,12 @@ from PIL import Image
 
 import plain
 import thin
-from impasto.layers import resolve
 from impasto.network.encoder import Encoder
-from impasto.network.tiles import observe
-from impasto.paint.objective import Objective, Setting
-from impasto.pictures.images import to_array
+from impasto.paint.objective import compared
+from impasto.pictures.encode import to_array
 from impasto.recipe import Recipe
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import candidate
 import common
@@ -80,10 +78,7 @@ def test_reference_and_impasto_minimise_the_same(files: dict[str, Path]) -> None
     (expected,) = torch.autograd.grad(total, picture)
 
     recipe, encoder = Recipe(style_weight=30), Encoder(plain.weights(), border=0)
-    features = observe(encoder, content[0] / 255, resolve(recipe.content_layer), ())[0]
-    grams = observe(encoder, style[0] / 255, (), resolve(recipe.style_layer))[1]
-    setting = Setting(recipe, content[0] / 255, features, (grams,), (1.0,), 1.0)
-    found = Objective(encoder, setting)(picture.detach()[0] / 255)
+    found = compared(recipe, encoder, content[0] / 255, [style[0] / 255])(picture.detach()[0] / 255)
     assert found.value == pytest.approx(total.item(), rel=1e-4)
     difference = found.gradient / 255 - expected[0]  # ours is by pixels 0…1
     assert difference.norm() < 1e-3 * expected.norm()
