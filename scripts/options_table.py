@@ -9,9 +9,8 @@ import inspect
 from pathlib import Path
 from typing import Any, get_args
 
-from impasto.cli import app as cli
-from impasto.cli.flags import flag
-from impasto.recipe import GROUPS, Recipe
+from impasto.cli.paint import paint
+from impasto.recipe import GROUPS, Recipe, flag
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 
@@ -83,7 +82,7 @@ def page() -> str:
 def _files() -> str:
     """The flags that the command line has beside those of Recipe."""
     rows = []
-    for parameter in inspect.signature(cli.paint).parameters.values():
+    for parameter in inspect.signature(paint).parameters.values():
         own = parameter.name not in Recipe.model_fields and parameter.kind is parameter.KEYWORD_ONLY
         if own:
             about = get_args(parameter.annotation)[1]

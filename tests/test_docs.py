@@ -16,13 +16,14 @@ import pytest
 
 from impasto import errors
 from impasto.cli import app as cli
+from impasto.cli import demo, paint
 from impasto.cli.flags import gather, recipe_from
 from impasto.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 FOREIGN = {"--index-url"}  # flags of other programs
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`([^`]+)`")
@@ -60,7 +61,7 @@ def parse(arguments: list[str]) -> Any:
     """Let the command line take arguments apart without carrying anything out; a recipe is checked in full."""
     command, bound, _ = cli.app.parse_args(gather(arguments), exit_on_error=False, print_error=False)
     options = {name: value for name, value in bound.arguments.items() if name in Recipe.model_fields}
-    if command is cli.paint:
+    if command is paint.paint:
         recipe = recipe_from(options)
         assert len(recipe.blend) in (0, len(bound.arguments["style"])), arguments
     return command
@@ -81,7 +82,7 @@ def test_the_quick_start_is_two_commands_of_one_line_that_need_nothing_beforehan
     commands = script["commands"](text_of(README))
     assert [f"{command}\n" for command in commands] == bodies
     assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for command in commands)
-    assert parse(shlex.split(commands[0].partition(".venv/bin/impasto ")[2])) is cli.demo
+    assert parse(shlex.split(commands[0].partition(".venv/bin/impasto ")[2])) is demo.demo
     assert "[test]" in commands[1]
     assert commands[1].endswith(".venv/bin/python -m pytest -q")
 
@@ -149,7 +150,7 @@ def test_every_equation_names_functions_that_exist() -> None:
         names = INLINE.findall(functions)
         assert names
         for name in names:
-            module, _, function = name.partition(".")
+            module, _, function = name.rpartition(".")
             assert callable(getattr(importlib.import_module(f"impasto.{module}"), function)), name
     assert found == set(range(1, 15))
 
@@ -160,9 +161,11 @@ def test_every_name_in_the_documentation_exists(path: Path) -> None:
         dotted = re.fullmatch(r"(?:impasto\.)?(\w+)\.(\w+)", name)
         if dotted and name.startswith("impasto.") and (ROOT / "src" / "impasto" / f"{dotted[1]}.py").is_file():
             assert hasattr(importlib.import_module(f"impasto.{dotted[1]}"), dotted[2]), name
-        elif re.fullmatch(r"[a-z]\w*\.py", name):
+        elif re.fullmatch(r"[a-z_][\w/]*\.py", name) and not name.startswith(
+            ("docs", "scripts", "src", "tests", "distill")
+        ):
             assert (ROOT / "src" / "impasto" / name).is_file(), name
-        elif re.fullmatch(r"(docs|scripts|src|tests)/[\w./]+", name):
+        elif re.fullmatch(r"(docs|scripts|src|tests|distill)/[\w./]+", name):
             assert (ROOT / name).exists(), name
 
 

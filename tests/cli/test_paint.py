@@ -585,7 +585,7 @@ def test_a_reader_that_has_read_enough(folder: Path, impasto: Command) -> None:
     os.close(reading)
     process = child("recipe", "x.png", stdout=writing)
     os.close(writing)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert (process.returncode, err) == (141, "")
 
 
@@ -599,7 +599,7 @@ def test_an_interrupt_saves_the_best_picture(number: signal.Signals, folder: Pat
     trace = folder / "t.jsonl"
     wait_for(lambda: trace.exists() and trace.read_text().count("\n") > 3, process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130
     last = traced(trace)[-1]
     line = err.splitlines()[-1]
@@ -613,7 +613,7 @@ def test_a_kill_leaves_trace_and_preview_whole(folder: Path) -> None:
     trace, preview = folder / "t.jsonl", folder / "x.preview.png"
     wait_for(lambda: preview.exists() and trace.read_text().count("\n") > 3, process)
     process.kill()
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert [step.get("step") for step in traced(trace)][:4] == [None, 1, 2, 3]
     assert pixels(preview).shape == (16, 24, 3)
 

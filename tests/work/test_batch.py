@@ -198,7 +198,7 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(number: int, photos: Pa
     with child(*command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) as process:
         wait_for(lambda: len(entries(Path("out"))) >= 2, process)
         os.kill(process.pid, number)
-        assert process.wait(30) == cli.INTERRUPTED
+        assert process.wait(600) == cli.INTERRUPTED
         assert process.stderr is not None
         last = process.stderr.read().splitlines()[-1]
     assert last.startswith("impasto: interrupted; ")

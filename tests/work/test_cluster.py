@@ -77,7 +77,7 @@ class Killer(threading.Thread):
         self.killed: list[int] = []
 
     def run(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while len(self.killed) < self.times and time.monotonic() < deadline:
             for process in set(workers()) - set(self.killed):
                 os.kill(process, signal.SIGKILL)
@@ -136,7 +136,7 @@ def test_a_job_whose_worker_is_killed_twice_fails_in_its_place(
 def test_an_address_of_a_running_ray_is_connected_to(photos: Path, two_workers: str) -> None:
     """Twelve photos, one of them corrupt, from another process."""
     with child("photos", *FLAGS, "--ray", two_workers, stdout=subprocess.PIPE) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     assert (process.returncode, out) == (5, "")
     lines = err.splitlines()
     assert lines[0] == "painting 12 pictures into out"
@@ -159,7 +159,7 @@ def test_jobs_that_no_one_carries_out_any_more_are_given_up(three: list[Job], tw
 
         with pytest.raises(KeyboardInterrupt, match="1 of 6 pictures are finished"):
             jobs.run(many, Path("out"), carry=interrupted, tell=Console().tell)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while workers():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -174,7 +174,7 @@ def test_ray_on_this_machine_killed_and_started_again(photos: Path) -> None:
         wait_for(lambda: sum("file" in entry for entry in entries(out)) >= 2, process)
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
-    _, alive = psutil.wait_procs([one for one in family if "Agent" not in one.name()], timeout=30)
+    _, alive = psutil.wait_procs([one for one in family if "Agent" not in one.name()], timeout=300)
     assert not alive
     for agent in family:  # they end by themselves too, but take a minute to see that they are alone
         with suppress(psutil.NoSuchProcess):
@@ -182,7 +182,7 @@ def test_ray_on_this_machine_killed_and_started_again(photos: Path) -> None:
     done = {entry["file"]: (out / entry["file"]).stat().st_mtime_ns for entry in entries(out) if "file" in entry}
     assert 2 <= len(done) < 11
     with child(*command[:4], "out", *command[5:], "--ray", "local", stdout=subprocess.PIPE) as process:
-        printed, err = process.communicate(timeout=120)
+        printed, err = process.communicate(timeout=600)
     assert (process.returncode, printed) == (5, "")
     assert f"{11 - len(done)} painted, {len(done)} there already, 1 failed" in err.splitlines()
     assert all(
@@ -199,11 +199,11 @@ def test_an_interrupt_ends_ray_too(photos: Path) -> None:
         wait_for(lambda: bool(entries(Path("out"))), process)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(30) == cli.INTERRUPTED
+        assert process.wait(600) == cli.INTERRUPTED
         assert process.stderr is not None
         last = process.stderr.read().splitlines()[-1]
     assert last.startswith("impasto: interrupted; ")
-    assert not psutil.wait_procs(family, timeout=30)[1]
+    assert not psutil.wait_procs(family, timeout=300)[1]
 
 
 def test_what_no_machine_has_is_refused(gallery: Path, two_workers: str) -> None:

@@ -52,7 +52,7 @@ class Console:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
 
     def line(self, text: str) -> None:
         """One line, above the bar where there is one."""
@@ -76,7 +76,7 @@ class Console:
             case Fetching():
                 self._fetch(event)
             case Begun(count, kept, folder):
-                self._close()
+                self.close()
                 there = f" ({kept} there already)" if kept else ""
                 self.line(f"painting {count} picture{'s' * (count != 1)} into {folder}{there}")
                 self._begun, self._count, self._ended = time.monotonic(), count, 0
@@ -118,7 +118,7 @@ class Console:
                 self.line(f"fetching {name} ({event.total / 1e6:.1f} MB)")
             return
         if not opened:
-            self._close()
+            self.close()
             self._live = _Lasting(*DOWNLOAD, console=RichConsole(stderr=True), transient=True, refresh_per_second=4)
             self._live.add_task(f"fetching {name}", total=event.total)
             self._live.start()
@@ -152,7 +152,7 @@ class Console:
             self._live.start()
         return self._live
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Take the bar away, if there is one."""
         live, self._live = self._live, None
         if live is not None:

@@ -160,6 +160,7 @@ class _Run:
     trace: Trace | None = None
     last: Progress | None = None
     count: int = 0
+    stopped: bool = False
     late: OutputError | None = None  # a trace or preview that could not be written: reported after the saving
 
     def follow(self) -> Result:
@@ -181,7 +182,8 @@ class _Run:
         except Exception as error:
             self._rescue(error)
         self._save(result)
-        if self.interrupts.asked and self.last is not None:
+        self.console.close()
+        if self.stopped and self.last is not None:
             place = f"level {self.last.level}/{self.last.levels}, step {self.last.step}/{self.last.steps}"
             raise Interrupted(f"interrupted at {place}; the best picture so far is saved in {paths.output}")
         self.console.line(
@@ -204,7 +206,8 @@ class _Run:
             except OutputError as error:
                 self.late = error
                 self.console.notices([f"{error}; the painting goes on without"])
-        return self.interrupts.asked
+        self.stopped = self.interrupts.asked
+        return self.stopped
 
     def _open_trace(self, stack: ExitStack) -> None:
         """Begin the trace; one without a single step is removed in the end."""

@@ -450,7 +450,7 @@ def start_children(count: int) -> list[subprocess.Popen[str]]:
 def test_eight_at_first_use(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.offer("slow", monkeypatch)
     for child in start_children(8):
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=600)
         assert (out.strip(), err, child.returncode) == (str(cache / FILE), "", 0)
     assert (cache / FILE).read_bytes() == server.content
     assert [file.name for file in cache.iterdir()] == [FILE]
@@ -463,7 +463,7 @@ def test_one_is_killed(server: Server, cache: Path, monkeypatch: pytest.MonkeyPa
     while not (left := list(cache.glob(f"{fetching.PARTIAL}*/*"))) and time.monotonic() < deadline:
         server.stop.wait(0.02)
     victim.send_signal(signal.SIGKILL)
-    victim.communicate(timeout=30)
+    victim.communicate(timeout=300)
     assert len(left) == 1
     server.offer("good", monkeypatch)
     assert fetch().read_bytes() == server.content
