@@ -30,7 +30,7 @@ from many import child, draw, entries, wait_for
 ray = pytest.importorskip("ray")
 
 QUICK = Recipe(size=24, iterations=2, levels=1)
-LONGER = Recipe(size=64, iterations=40, levels=1)
+LONGER = Recipe(size=48, iterations=16, levels=1)
 FLAGS = ("--style", "one.png", "--out", "out", "--size", "24", "--iterations", "2", "--levels", "1")
 
 
@@ -168,7 +168,7 @@ def test_jobs_that_no_one_carries_out_any_more_are_given_up(three: list[Job], tw
 
 def test_ray_on_this_machine_killed_and_started_again(photos: Path) -> None:
     """Ray's processes end with ours, even if ours is killed; what was finished stays."""
-    command = ("photos", "--style", "one.png", "--out", "out", "--size", "64", "--iterations", "20", "--levels", "1")
+    command = ("photos", "--style", "one.png", "--out", "out", "--size", "32", "--iterations", "12", "--levels", "1")
     out = Path("out")
     with child(*command, "--ray") as process:
         wait_for(lambda: sum("file" in entry for entry in entries(out)) >= 2, process)
@@ -192,7 +192,7 @@ def test_ray_on_this_machine_killed_and_started_again(photos: Path) -> None:
 
 
 def test_an_interrupt_ends_ray_too(photos: Path) -> None:
-    command = ("photos", "--style", "one.png", "--out", "out", "--size", "64", "--iterations", "40", "--levels", "1")
+    command = ("photos", "--style", "one.png", "--out", "out", "--size", "32", "--iterations", "16", "--levels", "1")
     with child(
         *command, "--ray", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
     ) as process:

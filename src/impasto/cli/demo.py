@@ -72,13 +72,12 @@ def run(folder: str, size: int | None, console: Console) -> tuple[Path, list[str
 
 
 def _pictures() -> tuple[Picture, Picture]:
-    from skimage import data
-
     from impasto.pictures.read import read
 
-    with resources.as_file(resources.files("impasto") / "data" / PAINTING) as path:
-        photo = data.chelsea()  # type: ignore[no-untyped-call]  # the cat Chelsea, by Stéfan van der Walt, CC0
-        return read(photo, "photo"), read(path, "painting")
+    photo = resources.files("skimage") / "data" / "chelsea.png"  # the cat Chelsea, by Stéfan van der Walt, CC0
+    painting = resources.files("impasto") / "data" / PAINTING
+    with resources.as_file(photo) as one, resources.as_file(painting) as other:
+        return read(one, "photo"), read(other, "painting")
 
 
 def _image(picture: Picture) -> Image:
