@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from skimage.exposure import match_histograms
 from torch import Tensor
 
 __all__ = [
@@ -79,6 +78,8 @@ def match_colors(style: Tensor, content: Tensor) -> Tensor:
 
 def match_histogram(style: Tensor, content: Tensor) -> Tensor:
     """The style picture with the content's histogram in each of R, G and B."""
+    from skimage.exposure import match_histograms  # half a second that only this mode needs
+
     matched = match_histograms(_channels_last(style), _channels_last(content), channel_axis=-1)
     return torch.from_numpy(matched).permute(2, 0, 1).to(style).contiguous()
 

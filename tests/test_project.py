@@ -1,0 +1,81 @@
+"""The project's own files: what is imported is declared, what CI installs is allowed, what it runs people can run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}  # where the name is another one than the module's
+NEEDED = {Requirement(text).name: Requirement(text) for text in PROJECT["dependencies"]}
+
+
+def imported() -> set[str]:
+    """Top-level modules of others that the package imports, anywhere."""
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"impasto"}
+
+
+def test_what_is_imported_is_declared() -> None:
+    optional = {Requirement(text).name for text in PROJECT["optional-dependencies"]["cluster"]}
+    names = {DISTRIBUTIONS.get(name, name) for name in imported()}
+    assert names <= set(NEEDED) | optional
+    assert set(NEEDED) <= names, "a dependency that nothing imports"
+
+
+def test_torch_has_no_upper_limit() -> None:
+    assert [one.operator for one in NEEDED["torch"].specifier] == [">="]
+    assert not any(name.startswith("torchvision") for name in NEEDED)
+
+
+def test_what_ci_pins_is_allowed() -> None:
+    lines = (ROOT / "scripts" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    for line in (line for line in lines if line and not line.startswith("#")):
+        pinned = Requirement(line)
+        (pin,) = pinned.specifier
+        assert pin.operator == "=="
+        assert NEEDED[pinned.name].specifier.contains(pin.version), line
+
+
+def test_people_and_ci_run_the_same_linters() -> None:
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook["entry"] for repo in config["repos"] for hook in repo["hooks"]]
+    assert hooks == ["ruff check", "ruff format --check", "mypy"]
+    for entry in hooks:
+        assert re.search(rf"^\.venv/bin/{re.escape(entry)}\b", run, re.MULTILINE), entry
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda path: path.name)
+def test_workflows_are_valid_and_ask_for_no_more_than_they_need(path: Path) -> None:
+    made = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.parent.name != "workflows":
+        return
+    assert made["permissions"] == {"contents": "read"}
+    for name, job in made["jobs"].items():
+        assert set(job.get("permissions", {})) <= {"id-token"}, name
+        for step in job["steps"]:
+            assert "run" in step or re.fullmatch(r"[\w.-]+/[\w./-]+@[\w./-]+", step["uses"]), step
+
+
+def test_the_matrix_has_the_oldest_that_is_promised() -> None:
+    made = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    matrix = made["jobs"]["test"]["strategy"]["matrix"]
+    assert {one.split("-")[0] for one in matrix["os"]} == {"ubuntu", "windows", "macos"}
+    assert PROJECT["requires-python"] == f">={matrix['python'][0]}"
+    oldest = next(one for one in matrix["torch"] if one != "newest")
+    assert str(NEEDED["torch"].specifier) == f">={oldest.removesuffix('.0')}"
