@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from pictures import Crops, read
 from student import Student
 from torch import Tensor
 from vgg import CONVOLUTIONS, Teacher, centre
+
+from pictures import Crops, read
 
 __all__ = ["Cache", "Material", "cached"]
 

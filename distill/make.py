@@ -17,12 +17,13 @@ import storage
 import torch
 from data import Material
 from measure import errors, macs
-from pictures import listed, read, split
 from regression import Plan, Trainer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from stages import POLISH_WEIGHTS, Workshop, steps
 from student import SHAPE, Student
 from vgg import Teacher, read_keras
+
+from pictures import listed, read, split
 
 HELD_OUT_PHOTOS, HELD_OUT_ART = 50, 8  # beside those left out by name
 MEASURED, MEASURED_SIDE = 12, 384  # held-out photographs whose errors the file tells, and their longer side

@@ -305,7 +305,7 @@ def test_numbers_that_stay_on_the_device_lead_to_the_same_minimum(monkeypatch: p
     ends = []
     for at_hand in (True, False):
         monkeypatch.setattr(optimize, "_at_hand", lambda value, at_hand=at_hand: at_hand)
-        ends.append(list(lbfgs(Counted(bowl(center, stiffness)), torch.full((1, 4, 6), 0.5), 60))[-1])
+        ends.append(list(lbfgs(Counted(bowl(center, stiffness)), torch.full((1, 4, 6), 0.5), 150))[-1])
     assert all(torch.allclose(end.best, center, atol=1e-3) for end in ends)
     assert ends[1].best_value == pytest.approx(ends[0].best_value, abs=1e-6)
 

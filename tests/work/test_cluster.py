@@ -263,6 +263,40 @@ def test_where_no_ray_answers_it_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
         pass
 
 
+def test_a_machine_too_busy_to_start_ray_in_time_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        """As Ray does, with a bare Exception."""
+
+        def __init__(self, times: int) -> None:
+            self.times, self.ended = times, 0
+
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **_: Any) -> None:
+            if self.times:
+                self.times -= 1
+                raise Exception("The current node timed out during startup. Some process failed.")
+
+        def shutdown(self) -> None:
+            self.ended += 1
+
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": 2.0}
+
+    monkeypatch.setattr(cluster, "_ray", lambda: slow)
+    slow = Slow(1)
+    with cluster.start():
+        assert (slow.times, slow.ended) == (0, 1)
+    assert slow.ended == 2
+    slow = Slow(2)
+    with (
+        pytest.raises(RunError, match=r"^--ray: Ray could not be started \(The current node timed out"),
+        cluster.start(),
+    ):
+        pass
+
+
 def test_the_command_uses_the_ray_that_is_there(
     gallery: Path,
     two_workers: str,

@@ -34,6 +34,7 @@ LOCAL = "local"  # the address that means: start Ray on this machine
 RETRIES = 1  # of a job whose worker was killed
 STORED = 2**30  # bytes of files kept in the object store for jobs to come; more are put again when needed
 AHEAD = 8  # jobs handed over beyond those that can run at once, so that no worker waits
+SLOW_START = "timed out during startup"  # in what Ray raises where its processes were not there in time
 PATIENCE = 1.0  # s between looks at the signals
 # What Ray started by us is told: no reports over the network; a job out of memory is retried once, not for ever.
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_task_oom_retries": str(RETRIES)}
@@ -97,9 +98,16 @@ def _ray() -> Any:
 def _connect(ray: Any, address: str) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    start = functools.partial(ray.init, address=address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
-    except (ConnectionError, RuntimeError, ValueError, ImportError, OSError, TimeoutError) as error:
+        try:
+            start()
+        except Exception as error:
+            if address != LOCAL or SLOW_START not in str(error):
+                raise
+            ray.shutdown()  # a busy machine: Ray waits half a minute for its own processes, which cannot be set
+            start()
+    except Exception as error:  # Ray raises bare ones too
         why = " ".join(shown(str(error).strip().partition("\n")[0]).split())[:200] or type(error).__name__
         if address == LOCAL:
             raise RunError(f"--ray: Ray could not be started ({why})") from None

@@ -177,6 +177,8 @@ def _downloader(known: Known, progress: Progress | None) -> Callable[[str, str, 
             while True:
                 try:
                     chunk = read(CHUNK, decode_content=False)
+                except urllib3.exceptions.ReadTimeoutError as error:
+                    raise requests.Timeout(f"nothing more after {done} bytes") from error
                 except (urllib3.exceptions.HTTPError, OSError) as error:
                     raise requests.ConnectionError(f"broken off after {done} bytes") from error
                 if not chunk:
