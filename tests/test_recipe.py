@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from impasto.errors import OptionError
-from impasto.recipe import GROUPS, Recipe, parse_laplacian
+from impasto.options import parse_laplacian
+from impasto.recipe import GROUPS, Recipe
 
 UNUSUAL: dict[str, Any] = {
     "size": 0,

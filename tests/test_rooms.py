@@ -21,12 +21,23 @@ FLOORS = [  # top to bottom; a room imports from rooms below it, and from itself
     {"network"},
     {"pictures"},
     {"recipe", "devices", "files"},
+    {"options"},
     {"layers"},
     {"errors"},
     {"text", "_version"},
 ]
 FRONT = {"__init__", "__main__"}  # the doors: they may lead anywhere, and nobody inside goes through them
-LIGHT = ("recipe", "layers", "errors", "text", "files", "network.weights.known", "pictures.metadata", "work.job")
+LIGHT = (
+    "recipe",
+    "options",
+    "layers",
+    "errors",
+    "text",
+    "files",
+    "network.weights.known",
+    "pictures.metadata",
+    "work.job",
+)
 
 
 def modules() -> dict[str, ast.Module]:

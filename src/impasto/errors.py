@@ -87,7 +87,7 @@ class SomeFailedError(RunError):
 
 
 class OutputError(ImpastoError, OSError):
-    """A result that cannot be written where it was asked for."""
+    """A result that cannot be written to its place."""
 
     exit_status = 6
 

@@ -13,33 +13,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto import layers
 from impasto.errors import OptionError
-from impasto.text import nearest
+from impasto.options import (
+    LaplacianText,
+    LayerText,
+    Several,
+    StyleLossText,
+    one_line,
+    parse_laplacian,
+    parse_style_loss,
+    summed,
+)
 
-__all__ = ["GROUPS", "INITS", "Recipe", "flag", "parse_laplacian"]
+__all__ = ["GROUPS", "INITS", "Recipe", "flag"]
 
 INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
+# What is right for neighbours where nothing is said: the match holds the content, and few steps are enough.
+NEIGHBOURS = {"content_weight": 0.0, "style_weight": 1.0, "palette_weight": 0.3, "iterations": (30,)}
 GROUPS = ("Picture", "Weights of the loss", "Layers", "Network", "Optimisation")
 MAX_TEXT = 1_000_000  # characters of a recipe file; a real one has a thousand
-
-
-def parse_laplacian(text: str) -> tuple[int, float]:
-    """Split `POOL:GAMMA` into the pooling side p_k and the weight γ_k of eq. 14.
-
-    >>> parse_laplacian("4:100")
-    (4, 100.0)
-    """
-    pool_text, colon, gamma_text = str(text).strip().partition(":")
-    try:
-        pool, gamma = int(pool_text), float(gamma_text)
-    except ValueError:
-        pool, gamma = 0, math.nan
-    if not colon or not 1 <= pool <= 1024 or not math.isfinite(gamma) or gamma < 0:
-        raise OptionError(f"laplacian {text!r} must be POOL:GAMMA with POOL from 1 to 1024 and GAMMA ≥ 0, as in 4:10")
-    return pool, gamma
 
 
 def flag(field: str) -> str:
@@ -49,28 +44,6 @@ def flag(field: str) -> str:
     '--style-weight'
     """
     return "--" + field.replace("_", "-")
-
-
-def _several(value: object) -> object:
-    """Accept one value, `a,b` or any sequence where several are expected."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return (value,) if isinstance(value, int | float) else value
-
-
-def _check_layer(text: str) -> str:
-    layers.parse_weighted(text)
-    return text.strip()
-
-
-def _check_laplacian(text: str) -> str:
-    parse_laplacian(text)
-    return text.strip()
-
-
-LayerText = Annotated[str, BeforeValidator(_check_layer)]
-LaplacianText = Annotated[str, BeforeValidator(_check_laplacian)]
-Several = BeforeValidator(_several)
 
 
 def _field(default: Any, group: str, text: str, **limits: Any) -> Any:
@@ -126,10 +99,32 @@ class Recipe(BaseModel):
         "relative: each term divided by what it compares against, so that one weight behaves alike at every size; "
         "paper: eqs 1–14 as they stand; report-code: the same with the content term of the report's program.",
     )
-    content_weight: float = _field(
-        1.0, "Weights of the loss", "alpha of eq. 5: how much the content's structure counts.", ge=0
+    style_loss: Annotated[tuple[StyleLossText, ...], Several] = _field(
+        ("gram",),
+        "Weights of the loss",
+        "NAME[:W]: how paintings are compared: gram (eqs 2–4), neighbours (each place with the place of a painting "
+        "that is most like it) or moments (mean and covariance). Repeatable.",
+        min_length=1,
     )
-    style_weight: float = _field(20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts.", ge=0)
+    content_weight: float = _field(
+        1.0, "Weights of the loss", "alpha of eq. 5: how much the content's structure counts; with neighbours 0.", ge=0
+    )
+    style_weight: float = _field(
+        20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with neighbours 1.", ge=0
+    )
+    strength: float = _field(
+        0.5,
+        "Weights of the loss",
+        "For neighbours: from the photo, 0, to the painting, 1; moves what is matched and where the start is.",
+        ge=0,
+        le=1,
+    )
+    palette_weight: float = _field(
+        0.0,
+        "Weights of the loss",
+        "How much the painting's colours count as a whole, by mean and covariance; with neighbours 0.3.",
+        ge=0,
+    )
     tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8: total variation; higher is smoother.", ge=0)
     laplacian: Annotated[tuple[LaplacianText, ...], Several] = _field(
         (),
@@ -152,6 +147,13 @@ class Recipe(BaseModel):
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
         "Layers",
         "NAME[:W]: a layer that compares style, with its weight w_l of eq. 4 (1/K by default). Repeatable.",
+        min_length=1,
+    )
+
+    match_layer: Annotated[tuple[LayerText, ...], Several] = _field(
+        ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu4_3"),
+        "Layers",
+        "NAME[:W]: a layer that neighbours looks at, with its weight (1/K by default). Repeatable.",
         min_length=1,
     )
 
@@ -192,7 +194,8 @@ class Recipe(BaseModel):
     iterations: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Several] = _field(
         (100, 80, 60),
         "Optimisation",
-        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels.",
+        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. With "
+        "neighbours 30.",
         min_length=1,
     )
     levels: int = _field(
@@ -208,10 +211,12 @@ class Recipe(BaseModel):
     seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
 
     def __init__(self, /, **options: Any) -> None:
+        own = NEIGHBOURS if "neighbours" in str(options.get("style_loss")) else {}
         try:
-            super().__init__(**options)
+            super().__init__(**{**own, **options})
         except ValidationError as error:
-            raise OptionError(_one_line(error)) from None
+            raise OptionError(one_line(error, Recipe.model_fields)) from None
+        self.model_fields_set.difference_update(own.keys() - options.keys())
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -219,24 +224,29 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"blend: at least one weight must be above 0, and their sum finite (got {list(self.blend)})"
             )
-        for name in ("content_layer", "style_layer"):
+        for name in ("content_layer", "style_layer", "match_layer"):
             texts = getattr(self, name)
             if len(layers.resolve(texts)) < len(texts):
                 raise ValueError(f"{name}: a layer is named twice (got {list(texts)})")
-        if not (self.content_weight or self.style_weight):
+        if not (self.content_weight or (self.style_weight and any(self.style_losses().values()))):
             raise ValueError("content_weight, style_weight: at least one must be above 0")
         return self
 
     def replace(self, **options: Any) -> Recipe:
         """A copy with some options changed, checked anew."""
-        return Recipe(**{**self.model_dump(), **options})
+        return Recipe(**{**self.given(), **options})
+
+    def given(self) -> dict[str, Any]:
+        """The options that were named; the others follow from them, as they may again where some are changed."""
+        return self.model_dump(exclude_unset=True)
+
+    def style_losses(self) -> dict[str, float]:
+        """Weight by style loss; one given twice counts the sum."""
+        return summed(parse_style_loss(text) for text in self.style_loss)
 
     def laplacians(self) -> dict[int, float]:
         """Weight γ_k by pooling side p_k (eq. 14); a pooling given twice counts the sum."""
-        terms: dict[int, float] = {}
-        for text in self.laplacian:
-            pool, gamma = parse_laplacian(text)
-            terms[pool] = terms.get(pool, 0.0) + gamma
+        terms = summed(parse_laplacian(text) for text in self.laplacian)
         return {pool: gamma for pool, gamma in terms.items() if gamma > 0}
 
     def to_json(self) -> str:
@@ -283,18 +293,3 @@ class Recipe(BaseModel):
             return cls(**values)
         except OptionError as error:
             raise OptionError(f"{name}: {error}") from None
-
-
-def _one_line(error: ValidationError) -> str:
-    """The first complaint of pydantic as `field: what is wrong (got value)`."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        near = nearest(field, Recipe.model_fields)
-        return f"{field}: no such option; did you mean {near}?"
-    message = first["msg"].removeprefix("Value error, ")
-    return (
-        f"{field}: {message} (got {first['input']!r})"
-        if field and first["type"] != "value_error"
-        else f"{field}: {message}".removeprefix(": ")
-    )

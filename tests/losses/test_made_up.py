@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, unfold
+from torch.nn.functional import avg_pool2d, unfold
 
 import plain
 from impasto import losses
@@ -48,15 +48,21 @@ def neighbourhoods() -> Any:
     return SimpleNamespace(wants=lambda recipe: [style, result], build=build)
 
 
+def columns_of(F: Mapping[Look, Tensor], looks: list[Look]) -> Tensor:
+    """Layers one above the other, as far as all of them reach: what is left at an edge is a cell in some only."""
+    height, width = (min(F[look].shape[dim] for look in looks) for dim in (1, 2))
+    return torch.cat([F[look][:, :height, :width] for look in looks])
+
+
 def hypercolumns() -> Any:
     """1 − the cosine between the columns of three layers, each on a grid of 4 pixels, and those of the content."""
     content, result = ([Look(name, "map", whose, step=4) for name in HYPER] for whose in ("content", "result"))
 
     def build(seen: Seen) -> list[Term]:
-        target = torch.cat([seen.content[look] for look in content])
+        target = columns_of(seen.content, content)
 
         def value(F: Mapping[Look, Tensor]) -> Tensor:
-            columns = torch.cat([F[look] for look in result])
+            columns = columns_of(F, result)
             return (1 - torch.cosine_similarity(columns, target, dim=0)).mean()
 
         return [LookTerm("columns", 3.0, tuple(result), value)]
@@ -106,9 +112,8 @@ def by_autograd(name: str) -> tuple[float, Tensor]:
         value = (patches(F["relu3_1"]) - patches(A["relu3_1"]).mean(1, keepdim=True)).square().mean()
         weight = 0.5
     else:
-        size = (X.shape[1] // 4, X.shape[2] // 4)
         ours, theirs = (
-            torch.cat([interpolate(maps[n][None], size, mode="bilinear")[0] for n in HYPER]) for maps in (F, P)
+            torch.cat([avg_pool2d(maps[n], side) for n, side in zip(HYPER, (4, 2, 1), strict=True)]) for maps in (F, P)
         )
         value, weight = (1 - torch.cosine_similarity(ours, theirs, dim=0)).mean(), 3.0
     (gradient,) = torch.autograd.grad(weight * value, leaf)

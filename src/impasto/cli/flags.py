@@ -52,7 +52,7 @@ def recipe_from(options: Mapping[str, Any], base: Recipe | None = None) -> Recip
     """The recipe of the flags given, over `base` or the defaults; raises OptionError naming the flag."""
     given = {name: value for name, value in options.items() if value is not None}
     if base is not None:
-        given = {**base.model_dump(), **given}
+        given = {**base.given(), **given}
     try:
         return Recipe(**given)
     except OptionError as error:

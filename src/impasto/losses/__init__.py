@@ -1,10 +1,18 @@
 """What pictures are compared by: the report's equations as pure functions, and one file for every family of losses."""
 
-from impasto.losses import content, equations, grams, laplacians, variation
+from impasto.losses import content, equations, grams, laplacians, moments, neighbours, palette, variation
 from impasto.losses.equations import *  # noqa: F403  the public functions, by their own list
 from impasto.losses.terms import Family
 
 __all__ = ["FAMILIES"]
 __all__ += equations.__all__
 
-FAMILIES: tuple[Family, ...] = (content, grams, variation, laplacians)  # a row each; a term of weight 0 is left out
+FAMILIES: tuple[Family, ...] = (  # a row each; a term of weight 0 is left out
+    content,
+    grams,
+    neighbours,
+    moments,
+    palette,
+    variation,
+    laplacians,
+)

@@ -15,6 +15,8 @@ __all__ = ["build", "wants"]
 
 def wants(recipe: Recipe) -> list[Look]:
     """The content's maps, whole, and the result's, a few rows at a time."""
+    if not recipe.content_weight:
+        return []
     layers = resolve(recipe.content_layer)
     return [*(Look(name, "map", "content") for name in layers), *(Look(name, "rows") for name in layers)]
 
@@ -22,6 +24,8 @@ def wants(recipe: Recipe) -> list[Look]:
 def build(seen: Seen) -> list[Term]:
     """One term over all content layers."""
     recipe = seen.recipe
+    if not recipe.content_weight:
+        return []
     weights = resolve(recipe.content_layer)
     targets = {name: seen.content[Look(name, "map", "content")] for name in weights}
     if recipe.units == "relative":
@@ -31,8 +35,8 @@ def build(seen: Seen) -> list[Term]:
     else:  # equations.report_content_loss; its normaliser √(N M) holds the M of the full size
         scale = {name: (seen.area / P.numel()) ** 0.5 for name, P in targets.items()}
 
-    def value(layer: str, F: Tensor, rows: slice) -> Tensor:
-        P = targets[layer][:, rows]
-        return weights[layer] * scale[layer] * content_loss(wide(F), wide(P))
+    def value(look: Look, F: Tensor, rows: slice) -> Tensor:
+        P = targets[look.layer][:, rows]
+        return weights[look.layer] * scale[look.layer] * content_loss(wide(F), wide(P))
 
-    return [RowsTerm("content", recipe.content_weight, tuple(weights), value)]
+    return [RowsTerm("content", recipe.content_weight, tuple(Look(name, "rows") for name in weights), value)]

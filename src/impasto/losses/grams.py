@@ -18,6 +18,8 @@ __all__ = ["build", "wants"]
 
 def wants(recipe: Recipe) -> list[Look]:
     """Gram matrices of every style picture, and of the result."""
+    if not recipe.style_losses().get("gram"):
+        return []
     layers = resolve(recipe.style_layer)
     return [*(Look(name, "gram", "style") for name in layers), *(Look(name, "gram") for name in layers)]
 
@@ -25,6 +27,9 @@ def wants(recipe: Recipe) -> list[Look]:
 def build(seen: Seen) -> list[Term]:
     """All styles as one target per layer; the value is eq. 6's own, with its constant."""
     recipe = seen.recipe
+    strength = recipe.style_losses().get("gram", 0.0)
+    if not strength:
+        return []
     weights = resolve(recipe.style_layer)
     targets, factors, constants = {}, {}, 0.0
     for name, w in weights.items():
@@ -43,4 +48,4 @@ def build(seen: Seen) -> list[Term]:
         parts = (factors[name] * gram_distance(G[look], targets[name]) for name, look in looks.items())
         return total(parts) + constants
 
-    return [LookTerm("style", recipe.style_weight, tuple(looks.values()), value)]
+    return [LookTerm("style", recipe.style_weight * strength, tuple(looks.values()), value)]

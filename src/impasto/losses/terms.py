@@ -24,14 +24,17 @@ __all__ = ["Family", "LookTerm", "PixelTerm", "RowsTerm", "Seen", "Term", "at_le
 class Seen:
     """What the terms of one level are built from.
 
-    `pixels`: the content, RGB 0…1, 3×H×W, at the level's size. `content` and, for each style picture, `styles`: what
-    was seen of it, by look. `blend`: w_i of eq. 6. `area`: pixels of the full size over pixels of this level.
+    `pixels` and `paintings`: the content and the style pictures, RGB 0…1, 3×H×W, at the level's size. `content`, for
+    each style picture `styles`, and `mix`, the picture that is matched: what was seen of it, by look. `blend`: w_i of
+    eq. 6. `area`: pixels of the full size over pixels of this level.
     """
 
     recipe: Recipe
     pixels: Tensor
+    paintings: tuple[Tensor, ...]
     content: Mapping[Look, Tensor]
     styles: tuple[Mapping[Look, Tensor], ...]
+    mix: Mapping[Look, Tensor]
     blend: tuple[float, ...]
     area: float
 
@@ -47,12 +50,12 @@ class PixelTerm:
 
 @dataclass(frozen=True)
 class RowsTerm:
-    """A summand of eq. 5 that is a sum over positions: `value(layer, F, rows)` is the part of these rows of a map."""
+    """A summand of eq. 5 that is a sum over positions: `value(look, F, rows)` is the part of these rows of a map."""
 
     name: str
     weight: float
-    layers: tuple[str, ...]
-    value: Callable[[str, Tensor, slice], Tensor]
+    looks: tuple[Look, ...]
+    value: Callable[[Look, Tensor, slice], Tensor]
 
 
 @dataclass(frozen=True)

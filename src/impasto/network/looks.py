@@ -10,66 +10,53 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-__all__ = ["Grid", "Look"]
+from impasto.layers import scale_of
+
+__all__ = ["Look", "cells", "cells_back"]
 
 
 @dataclass(frozen=True)
 class Look:
     """One thing to see in a layer of the network, of the picture being painted or of one it is compared with.
 
+    `whose`: `mix` is what the painted picture is matched as, the content mixed with the picture so far.
     `kind`: `map`, the whole map; `rows`, the map a few rows at a time, for losses that are sums over positions;
     `gram`, F Fᵀ/M, N×N; or `moments`, (N+1)×(N+1), the same with the mean: what F with a row of ones gives.
-    `step`: for maps, the side in pixels of the cells of a grid laid over the picture, on which every layer has the same
-    size; 0 leaves a layer its own positions. `region`: a part of the picture; 0 is all of it.
+    `step`: for maps, the side in pixels of the cells of a grid laid over the picture, over each of which a map is
+    averaged; a layer whose positions are as large keeps its own, and so does every layer where it is 0. `region`: a
+    part of the picture; 0 is all of it.
     """
 
     layer: str
     kind: Literal["map", "rows", "gram", "moments"]
-    whose: Literal["result", "content", "style"] = "result"
+    whose: Literal["result", "content", "style", "mix"] = "result"
     step: int = 0
     region: int = 0
 
+    @property
+    def side(self) -> int:
+        """Side of a cell in the layer's own positions."""
+        return max(1, self.step // scale_of(self.layer))
 
-class Grid:
-    """Bilinear resampling of a map h×w to `size`, centre to centre as `interpolate` does, any rows at a time.
 
-    Linear in the map: what strips of rows give adds up to what the whole map gives, and the way back is the transpose.
+def cells(F: Tensor, side: int) -> Tensor:
+    """Means of a map N×h×w over cells of side×side positions; what is left at the far edges is a cell as well.
+
+    >>> cells(torch.tensor([[[1.0, 3.0, 5.0]]]), 2)
+    tensor([[[2., 5.]]])
     """
-
-    def __init__(self, own: tuple[int, int], size: tuple[int, int], device: torch.device) -> None:
-        self.size = size
-        self._rows, self._columns = (_taps(length, count, device) for length, count in zip(own, size, strict=True))
-
-    def nothing(self, F: Tensor) -> Tensor:
-        """What a map of so many channels begins to add to: zeros in at least float32."""
-        return torch.zeros(len(F), *self.size, device=F.device, dtype=torch.promote_types(F.dtype, torch.float32))
-
-    def add(self, total: Tensor, F: Tensor, rows: slice) -> None:
-        """Add to `total`, N×`size`, what these rows of the map, F N×r×w, give."""
-        for index, weight in self._columns:
-            part = F[:, :, index] * weight.to(total)
-            for row, share in self._rows:
-                there = (row >= rows.start) & (row < rows.stop)
-                total[:, there] += part[:, row[there] - rows.start] * share[there, None].to(total)
-
-    def back(self, gradient: Tensor, F: Tensor, rows: slice) -> Tensor:
-        """Gradient with respect to these rows, of the gradient N×`size` with respect to the total."""
-        found = torch.zeros(F.shape, dtype=gradient.dtype, device=F.device)
-        tall = torch.zeros(F.shape[0], F.shape[1], self.size[1], dtype=gradient.dtype, device=F.device)
-        for row, share in self._rows:
-            there = (row >= rows.start) & (row < rows.stop)
-            tall.index_add_(1, row[there] - rows.start, gradient[:, there] * share[there, None].to(gradient))
-        for index, weight in self._columns:
-            found.index_add_(2, index, tall * weight.to(gradient))
-        return found
+    return F if side == 1 else avg_pool2d(F[None], side, ceil_mode=True, count_include_pad=False)[0]
 
 
-def _taps(length: int, count: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """For each of `count` places on a line of `length` the two positions beside it, each with its weight."""
-    place = (torch.arange(count, dtype=torch.float64) + 0.5) * (length / count) - 0.5
-    place = place.clamp(0, length - 1)
-    first = place.floor().long()
-    weight = place - first
-    second = (first + 1).clamp_max(length - 1)
-    return [(first.to(device), (1 - weight).to(device)), (second.to(device), weight.to(device))]
+def cells_back(gradient: Tensor, shape: torch.Size, side: int) -> Tensor:
+    """Gradient with respect to a map N×h×w of this shape, of the gradient with respect to its `cells`."""
+    if side == 1:
+        return gradient
+    parts = gradient
+    for dim in (1, 2):
+        count = torch.full((gradient.shape[dim],), side, device=gradient.device)
+        count[-1] = shape[dim] - side * (gradient.shape[dim] - 1)
+        parts = (parts / count.view([-1 if d == dim else 1 for d in range(3)])).repeat_interleave(count, dim)
+    return parts

@@ -4,7 +4,7 @@ VGG-19 shrinks its maps between blocks. Between two poolings only the block's in
 maps inside a block are made for a strip of rows at a time, with as many rows more at either side as the block has
 convolutions, so that every row of the strip itself is what it would be in one piece. A Gram matrix is a sum over
 positions, so it adds up over strips; and the gradient of any loss of Gram matrices G is (∂L/∂G + ∂L/∂Gᵀ) F, position by
-position. So does a map resampled to a grid. Nothing is approximated.
+position. Cells of a grid lie whole in one strip or another. Nothing is approximated.
 
 The way forward may keep what it computed or forget it; what was forgotten is computed again on the way back.
 """
@@ -21,14 +21,14 @@ from impasto.layers import BLOCKS
 from impasto.network.block import Pass
 from impasto.network.convolutions import deepest_block
 from impasto.network.encoder import Encoder
-from impasto.network.looks import Grid, Look
+from impasto.network.looks import Look, cells, cells_back
 
 __all__ = ["WHOLE", "Plan", "Walk", "observe"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to walk: `rows` of a strip in each block's own rows (even; 0: all at once), and the blocks kept in memory."""
+    """How to walk: `rows` of a strip in each block's own rows (a multiple of 4; 0: all at once); the blocks kept."""
 
     rows: int = 0
     kept: frozenset[int] = frozenset(BLOCKS)
@@ -59,9 +59,13 @@ class _Window:
         """The part, N×r×w, of a map 1×N×h×w."""
         return maps[0, :, self.inside, self.columns]
 
+    def cells(self, look: Look) -> slice:
+        """Rows of the cells of a look: a strip ends between two of them, or where the window ends."""
+        return slice(self.rows.start // look.side, -(-self.rows.stop // look.side))
 
-Visit = Callable[[str, Tensor, slice], None]
-RowGradient = Callable[[str, Tensor, slice], Tensor]
+
+Visit = Callable[[Look, Tensor, slice], None]
+RowGradient = Callable[[Look, Tensor, slice], Tensor]
 
 
 class Walk:
@@ -80,11 +84,10 @@ class Walk:
 
     @torch.no_grad()
     def forward(self, prepared: Tensor, visit: Visit, grad: bool) -> dict[Look, Tensor]:
-        """What is seen, by look; `visit` sees each layer of kind `rows`, rows at a time.
+        """What is seen, by look; `visit` sees each look of kind `rows`, rows at a time.
 
         `prepared`: what `Encoder.prepare` gives, without its gradient. `grad`: whether `backward` will follow. Moments
-        are means over positions. They and maps on a grid are in at least float32, whole maps N×h×w in the encoder's
-        precision.
+        are means over positions, in at least float32; maps, N×h×w, are in the encoder's precision.
         """
         sums: dict[Look, Tensor] = {}
         parts: dict[Look, list[Tensor]] = {}
@@ -103,14 +106,9 @@ class Walk:
                     F = own.of(tap)
                     for look in self.looks[name]:
                         if look.kind == "rows":
-                            visit(name, F, own.rows)
-                        elif look.kind == "map" and not look.step:
-                            parts.setdefault(look, []).append(F.clone())
+                            visit(look, cells(F, look.side), own.cells(look))
                         elif look.kind == "map":
-                            grid = self._grid(look)
-                            if look not in sums:
-                                sums[look] = grid.nothing(F)
-                            grid.add(sums[look], F, own.rows)
+                            parts.setdefault(look, []).append(cells(F, look.side) if look.side > 1 else F.clone())
                         else:
                             S = _second_moments(F, mean=look.kind == "moments")
                             sums[look] = sums[look] + S if look in sums else S
@@ -127,7 +125,7 @@ class Walk:
     def backward(self, gradients: Mapping[Look, Tensor], row_gradient: RowGradient) -> Tensor:
         """Gradient with respect to the prepared picture, after `forward` with `grad`.
 
-        `gradients`: of the loss with respect to what each look has seen. `row_gradient(layer, F, rows)`: with respect
+        `gradients`: of the loss with respect to what each look has seen. `row_gradient(look, F, rows)`: with respect
         to these rows of a map.
         """
         after: Tensor | None = None
@@ -147,12 +145,13 @@ class Walk:
                     for look in self.looks[name]:
                         if look in change:
                             _add_product(mine, F, change[look])
-                        elif look.kind == "rows":
-                            mine += row_gradient(name, F, own.rows)
-                        elif look.step:
-                            mine += self._grid(look).back(gradients[look], F, own.rows).to(F.dtype)
                         else:
-                            mine += gradients[look][:, own.rows].to(F.dtype)
+                            rows = own.cells(look)
+                            if look.kind == "rows":
+                                part = row_gradient(look, cells(F, look.side), rows)
+                            else:
+                                part = gradients[look][:, rows]
+                            mine += cells_back(part, F.shape, look.side).to(F.dtype)
 
                 part = None
                 if made.end is not None and after is not None:
@@ -195,20 +194,11 @@ class Walk:
             if last == height:
                 return
 
-    def _grid(self, look: Look) -> Grid:
-        """The grid of a look over its layer's map."""
-        rows, columns = self.encoder.window(look.layer, self.picture)
-        height, width = (max(1, side // look.step) for side in self.picture.shape[-2:])
-        own = (rows.stop - rows.start, columns.stop - columns.start)
-        return Grid(own, (height, width), self.encoder.device)
-
     def _mean(self, look: Look, total: Tensor) -> Tensor:
         """Second moments over their number of positions, as the network would give them that a thin layer stands for.
 
         With the map Q of such a layer: Q S Qᵀ, where the mean is carried along by one more row and column of Q.
         """
-        if look.kind == "map":
-            return total
         mean = total / self._count(look.layer)
         Q = self._metric(look)
         return mean if Q is None else Q @ mean @ Q.T

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from impasto.errors import MemoryShortError
-from impasto.layers import BLOCKS
+from impasto.layers import BLOCKS, scale_of
 from impasto.network.convolutions import deepest_block
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
@@ -108,9 +108,11 @@ def need(encoder: Encoder, size: tuple[int, int], looks: Collection[Look], plan:
     targets = 0.0
     for look in looks:
         if look.kind == "map":
-            cells = height * width / look.step**2 if look.step else tall * wide / 4 ** (int(look.layer[4]) - 1)
+            side = max(look.step, scale_of(look.layer))
             copies = 2 if look.whose == "result" else 1
-            targets += copies * encoder.width(look.layer) * cells * (4 if look.step else item)
+            targets += copies * encoder.width(look.layer) * tall * wide / side**2 * item
+        elif look.kind == "rows" and look.step:  # their targets
+            targets += encoder.width(look.layer) * tall * wide / max(look.step, scale_of(look.layer)) ** 2 * 4
     moves, precision = history(height, width)
     pictures = 3 * height * width * (4 * PICTURES + 2 * moves * precision.itemsize)
     return float(BASE + encoder.bytes + pictures + targets + SCRATCH * (inputs + kept + strip))

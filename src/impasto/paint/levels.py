@@ -7,10 +7,10 @@ __all__ = ["COARSEST", "evaluations", "sizes"]
 COARSEST = 96  # px: below this longer side the network's deepest style layer sees six positions and paints mud
 
 
-def sizes(height: int, width: int, levels: int = 0) -> list[tuple[int, int]]:
+def sizes(height: int, width: int, levels: int = 0, coarsest: int = COARSEST) -> list[tuple[int, int]]:
     """Height and width of each level, coarse to fine, halving; the last is the full size.
 
-    `levels` 0 halves while the longer side stays at least COARSEST px. No side falls below 1 px; no size stands twice.
+    `levels` 0 halves while the longer side is at least `coarsest` px. No side falls below 1 px, no size stands twice.
 
     >>> sizes(384, 512)
     [(96, 128), (192, 256), (384, 512)]
@@ -19,7 +19,7 @@ def sizes(height: int, width: int, levels: int = 0) -> list[tuple[int, int]]:
     """
     if not levels:
         levels = 1
-        while max(height, width) >= COARSEST * 2**levels:
+        while max(height, width) >= coarsest * 2**levels:
             levels += 1
     halved = [(max(1, _half(height, k)), max(1, _half(width, k))) for k in reversed(range(levels))]
     return list(dict.fromkeys(halved))

@@ -30,13 +30,21 @@ def looks(recipe: Recipe, whose: str | None = None) -> list[Look]:
     return [look for look in wanted if whose in (None, look.whose)]
 
 
-def at(scene: Scene, size: tuple[int, int], encoder: Encoder, targets: Targets, plan: Plan) -> Objective:
-    """What the optimiser minimises at a size (height, width): a function of a picture of that size."""
+def at(
+    scene: Scene, size: tuple[int, int], encoder: Encoder, targets: Targets, plan: Plan, *, best: Tensor | None = None
+) -> Objective:
+    """What the optimiser minimises at a size (height, width): a function of a picture of that size.
+
+    `best`: the picture so far, where there is one.
+    """
     recipe, (height, width) = scene.recipe, size
     content = resize(scene.content, size).expand(3, height, width)
     area = scene.size[0] * scene.size[1] / (height * width)
     paintings = scene.paintings(size)
-    return compared(recipe, encoder, content, paintings, blend=scene.blend, area=area, plan=plan, look=targets.look)
+    mix = scene.mix(best, size).expand(3, height, width)
+    return compared(
+        recipe, encoder, content, paintings, blend=scene.blend, area=area, plan=plan, look=targets.look, mix=mix
+    )
 
 
 def compared(
@@ -49,11 +57,17 @@ def compared(
     area: float = 1.0,
     plan: Plan = WHOLE,
     look: Callable[..., Mapping[Look, Tensor]] = observe,
+    mix: Tensor | None = None,
 ) -> Objective:
-    """The objective of pictures as they are, RGB 0…1, 3×H×W; `look` sees of a picture what is asked of it."""
+    """The objective of pictures as they are, RGB 0…1, 3×H×W; `look` sees of a picture what is asked of it.
+
+    `mix` is the picture that places are matched as, the content where it is None.
+    """
     seen = Seen(
         recipe=recipe,
         pixels=content.to(encoder.device),
+        paintings=tuple(style.expand(3, *style.shape[1:]) for style in styles),
+        mix=look(encoder, content if mix is None else mix, looks(recipe, "mix"), plan),
         content=look(encoder, content, looks(recipe, "content"), plan),
         styles=tuple(look(encoder, style, looks(recipe, "style"), plan) for style in styles),
         blend=blend,
@@ -73,7 +87,7 @@ class Objective:
         self.terms = [term for term in terms if term.weight > 0]
         self.rows = [term for term in self.terms if isinstance(term, RowsTerm)]
         self.seeing = [term for term in self.terms if isinstance(term, LookTerm)]
-        streamed = [Look(layer, "rows") for term in self.rows for layer in term.layers]
+        streamed = [look for term in self.rows for look in term.looks]
         self.looks = tuple(dict.fromkeys([*streamed, *(look for term in self.seeing for look in term.looks)]))
         self._renewed = dict.fromkeys((term.name for term in self.seeing if term.every), 0)
         self._due: set[str] = set(self._renewed)  # the first time, of what is painted on
@@ -117,15 +131,15 @@ class Objective:
         """Add the values of the terms that look through the network; gradient with respect to what it is given."""
         walk = Walk(self.encoder, pixels, self.looks, self.plan)
 
-        def visit(layer: str, F: Tensor, rows: slice) -> None:
+        def visit(look: Look, F: Tensor, rows: slice) -> None:
             for term in self.rows:
-                if layer in term.layers:
-                    parts[term.name].append(term.value(layer, F, rows))
+                if look in term.looks:
+                    parts[term.name].append(term.value(look, F, rows))
 
-        def row_gradient(layer: str, F: Tensor, rows: slice) -> Tensor:
-            F.requires_grad_()
+        def row_gradient(look: Look, F: Tensor, rows: slice) -> Tensor:
+            F = F.detach().requires_grad_()
             with torch.enable_grad():
-                loss = total(term.weight * term.value(layer, F, rows) for term in self.rows if layer in term.layers)
+                loss = total(term.weight * term.value(look, F, rows) for term in self.rows if look in term.looks)
             (gradient,) = torch.autograd.grad(loss, F)
             return gradient
 

@@ -152,7 +152,10 @@ class Transfer:
     def objective(self, level: int) -> Objective:
         """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size."""
         encoder = self.encoder(self.scene.border(level))
-        return objective.at(self.scene, self.scene.sizes[level], encoder, self.targets, self.needs[level].plan)
+        best = self._best if level else None
+        return objective.at(
+            self.scene, self.scene.sizes[level], encoder, self.targets, self.needs[level].plan, best=best
+        )
 
     def steps(self) -> Iterator[Progress]:
         """Do the work, one evaluation of the gradient at a time.

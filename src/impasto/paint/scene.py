@@ -23,6 +23,8 @@ from impasto.recipe import INITS, Recipe
 
 __all__ = ["Scene", "prepare"]
 
+FIRST = 64  # px: longer side of the first level where places are matched
+BLUR = 8  # times smaller is the photo, and enlarged again, that a strength of 1 starts from
 DEEPEST = scale_of("relu5_1")  # px: a side below this has no position left in block 5 without a border
 
 
@@ -53,7 +55,12 @@ class Scene:
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of each level, coarse to fine."""
-        return levels.sizes(*self.size, self.recipe.levels)
+        return levels.sizes(*self.size, self.recipe.levels, FIRST if self.matched else levels.COARSEST)
+
+    @property
+    def matched(self) -> bool:
+        """Whether places are matched with places of a painting, which begins smaller and adds nothing of its own."""
+        return bool(self.recipe.style_losses().get("neighbours"))
 
     @cached_property
     def evaluations(self) -> list[int]:
@@ -77,10 +84,21 @@ class Scene:
     def finer(self, best: Tensor, level: int) -> Tensor:
         """Where a level begins: at the best picture of the one before, or at the start."""
         size = self.sizes[level]
-        if not level:
+        if not level or self.matched:
             return detail.resample(best, size)
         paintings = list(zip(self.paintings(size), self.blend, strict=True))
         return detail.finer(best, size, resize(self.start, size), paintings, self.recipe.seed)
+
+    def mix(self, best: Tensor | None, size: tuple[int, int]) -> Tensor:
+        """What is matched at a size: the content mixed with the best picture so far, None at the first level.
+
+        The picture carries the finest detail of the content, which it has not painted yet (arXiv:2203.13215, 3.4).
+        """
+        content = resize(self.content, size)
+        if best is None:
+            return content
+        carried = detail.carrying(best.to(content), content)
+        return torch.lerp(content.expand_as(carried), carried, self.recipe.strength)
 
     def _painting_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         own = [(style.shape[1], style.shape[2]) for style in self.styles]
@@ -148,7 +166,10 @@ def _start(recipe: Recipe, content: Tensor, style: Tensor) -> Tensor:
     """Where to begin, for a recipe that names no picture."""
     size = (content.shape[1], content.shape[2])
     if recipe.init == "content":
-        return content
+        if not recipe.style_losses().get("neighbours"):
+            return content
+        small = resize(content, (max(1, size[0] // BLUR), max(1, size[1] // BLUR)))
+        return torch.lerp(content, detail.resample(small, size), recipe.strength)
     if recipe.init == "style":
         return _cover(style, size)
     return torch.rand(3, *size, generator=torch.Generator().manual_seed(recipe.seed), dtype=torch.float32)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["finer", "resample"]
+__all__ = ["carrying", "finer", "resample"]
 
 SHARE = 0.5  # of the start's own detail and of the paintings' grain (docs/performance.md)
 
@@ -28,6 +28,12 @@ def finer(
     grain *= strength / grain.std(correction=0).clamp_min(1e-6)
     added = _fine(start, coarse).add_(grain)
     return _resized(picture, size).add_(added.to(picture), alpha=SHARE).clamp_(0, 1)
+
+
+def carrying(picture: Tensor, fine: Tensor) -> Tensor:
+    """A smaller picture C×h×w at the size of `fine`, C×H×W, with the detail of `fine` that it has no room for."""
+    size = (fine.shape[1], fine.shape[2])
+    return (_resized(picture, size) + _fine(fine, (picture.shape[1], picture.shape[2]))).clamp_(0, 1)
 
 
 def resample(picture: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,0 +1,74 @@
+"""Which place of a painting is most like a place of the picture: nearest neighbours under the cosine.
+
+Places are columns of a matrix of features, D×P. Nothing here knows of a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+__all__ = ["assign", "nearest", "thinned"]
+
+BLOCK = 2**25  # similarities held at a time
+ROUNDS = 200  # of balancing shares, at most
+
+
+def nearest(ours: Tensor, theirs: Tensor, *, centered: bool = True) -> tuple[Tensor, Tensor]:
+    """For each of our places, D×P, the most similar of theirs, D×Q: its index, P, and the cosine of the two, P.
+
+    With `centered` the mean of either set is taken off first, as in Kolkin et al. 2022 (arXiv:2203.13215), 3.1. The
+    whole matrix of similarities is never held.
+
+    >>> nearest(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.1, 3.0], [2.0, 0.0]]), centered=False)[0]
+    tensor([1, 0])
+    """
+    ours, theirs = (_directions(places, centered) for places in (ours, theirs))
+    rows = max(1, BLOCK // theirs.shape[1])
+    found = [(part.T @ theirs).max(1) for part in torch.split(ours, rows, dim=1)]
+    return torch.cat([one.indices for one in found]), torch.cat([one.values for one in found])
+
+
+def assign(similarity: Tensor, shares: Sequence[float]) -> Tensor:
+    """Which of K paintings each of P places takes from, so that painting i gets about its share w_i of the places.
+
+    `similarity`, K×P, is how like a place the best of each painting is. Painting i has a handicap b_i, and a place goes
+    where similarity + b_i is largest; the b_i are those for which the shares come out, which maximises the sum of
+    similarities under these shares (the dual of an optimal transport problem with K sites).
+
+    >>> assign(torch.tensor([[0.9, 0.8, 0.7, 0.6], [0.5, 0.5, 0.5, 0.5]]), (0.5, 0.5)).tolist()
+    [0, 0, 1, 1]
+    """
+    wanted = torch.tensor(shares, dtype=torch.float64)
+    values = similarity.double().cpu()
+    values[wanted == 0] = -torch.inf
+    handicap = torch.zeros(len(wanted), 1, dtype=torch.float64)
+    best, least, step = values.argmax(0), torch.inf, 0.5
+    for _ in range(ROUNDS):
+        taken = (values + handicap).argmax(0)
+        excess = torch.bincount(taken, minlength=len(wanted)) / taken.numel() - wanted
+        if (error := excess.abs().max().item()) < least:
+            best, least = taken, error
+        else:
+            step *= 0.7
+        if error <= 0.5 / taken.numel() or step < 1e-6:
+            break
+        handicap -= step * excess[:, None]
+    return best.to(similarity.device)
+
+
+def thinned(count: int, limit: int, seed: int) -> Tensor:
+    """Indices of at most `limit` of `count` places, in order, by chance."""
+    if count <= limit:
+        return torch.arange(count)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randperm(count, generator=generator)[:limit].sort().values
+
+
+def _directions(places: Tensor, centered: bool) -> Tensor:
+    """Columns of length 1 in at least float32, after their mean is taken off."""
+    places = places.to(torch.promote_types(places.dtype, torch.float32))
+    return normalize(places - places.mean(1, keepdim=True) if centered else places, dim=0)

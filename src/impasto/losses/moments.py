@@ -1,0 +1,45 @@
+"""What the paintings hold, by mean and covariance of each layer: the Wasserstein distance of Gaussians."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from impasto.layers import resolve
+from impasto.losses.gaussians import exact, gaussian, root, wasserstein
+from impasto.losses.terms import LookTerm, Seen, Term, at_least, total
+from impasto.network.looks import Look
+from impasto.recipe import Recipe
+
+__all__ = ["build", "wants"]
+
+
+def wants(recipe: Recipe) -> list[Look]:
+    """Second moments with the mean, of every style picture and of the result."""
+    if not recipe.style_losses().get("moments"):
+        return []
+    return [Look(name, "moments", whose) for whose in ("style", "result") for name in resolve(recipe.style_layer)]
+
+
+def build(seen: Seen) -> list[Term]:
+    """One term: Σ w_i Σ w_l W², in relative units each W² over the painting's own second moments, tr Σ + |μ|²."""
+    recipe = seen.recipe
+    strength = recipe.style_losses().get("moments", 0.0)
+    if not strength:
+        return []
+    weights = resolve(recipe.style_layer)
+    targets = []
+    for b, style in zip(seen.blend, seen.styles, strict=True):
+        for name, w in weights.items():
+            S = exact(style[Look(name, "moments", "style")])
+            mean, C = gaussian(S)
+            norm = at_least(S[:-1, :-1].trace().item(), mean) if recipe.units == "relative" else 1.0
+            targets.append((name, b * w / norm, mean, root(C)))
+
+    def value(S: Mapping[Look, Tensor]) -> Tensor:
+        seen = {name: gaussian(exact(S[Look(name, "moments")])) for name in weights}
+        return total(share * wasserstein(*seen[name], mean, half) for name, share, mean, half in targets).float()
+
+    looks = tuple(Look(name, "moments") for name in weights)
+    return [LookTerm("moments", recipe.style_weight * strength, looks, value)]

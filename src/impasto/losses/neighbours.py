@@ -1,0 +1,133 @@
+"""What the paintings hold, place by place: nearest-neighbour features (Kolkin et al. 2022, arXiv:2203.13215).
+
+Each place of the picture, a cell of STEP×STEP pixels, is matched once a level with the place of a painting that is most
+like it, under the cosine of hypercolumns: several layers, each over its number of channels, one above the other. What
+the layers see at that place of the painting is then the target. The distance is the squared one, relative to the
+targets' own squares: unlike the cosine it sees contrast, and it falls apart into a sum over layers and positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from impasto.layers import resolve, scale_of
+from impasto.losses.matching import assign, nearest, thinned
+from impasto.losses.terms import RowsTerm, Seen, Term, at_least, wide
+from impasto.network.looks import Look, cells
+from impasto.recipe import Recipe
+
+__all__ = ["build", "wants"]
+
+STEP = 4  # px: side of a place
+CANDIDATES = 16_384  # places of each painting that are looked through
+ROWS = 2**15  # places that are matched at a time
+
+Seeing = Mapping[Look, Tensor]
+
+
+def wants(recipe: Recipe) -> list[Look]:
+    """The layers on a grid of places: of the picture to match, of every painting, and of the result."""
+    if not recipe.style_losses().get("neighbours"):
+        return []
+    layers = resolve(recipe.match_layer)
+    maps = [Look(name, "map", whose, step=STEP) for whose in ("mix", "style") for name in layers]
+    return [*maps, *(Look(name, "rows", step=STEP) for name in layers)]
+
+
+def build(seen: Seen) -> list[Term]:
+    """One term over all layers."""
+    recipe = seen.recipe
+    strength = recipe.style_losses().get("neighbours", 0.0)
+    if not strength:
+        return []
+    weights = resolve(recipe.match_layer)
+    size = _size(seen.pixels)
+    ours = {name: seen.mix[Look(name, "map", "mix", step=STEP)] for name in weights}
+    theirs = []
+    for pixels, style in zip(seen.paintings, seen.styles, strict=True):
+        maps = {name: style[Look(name, "map", "style", step=STEP)] for name in weights}
+        kept = thinned(_size(pixels)[0] * _size(pixels)[1], CANDIDATES, recipe.seed)
+        theirs.append(_columns(maps, _size(pixels))[:, kept.to(pixels.device)])
+    taken = _match(ours, theirs, size, seen.blend, weights)
+    columns = torch.cat(theirs, 1)
+    targets = {
+        name: _own(part[:, taken], size, ours[name], _side(name))
+        for name, part in zip(weights, torch.split(columns, [len(F) for F in ours.values()]), strict=True)
+    }
+    # Each layer over its number of channels, and as often as one of its positions covers places.
+    share = {name: w * _side(name) ** 2 / len(targets[name]) ** 2 for name, w in weights.items()}
+    energy = sum(share[name] * T.square().sum().item() for name, T in targets.items())
+    least = sum(share[name] * at_least(0.0, T) for name, T in targets.items())
+    scale = 1 / max(energy, least) if recipe.units == "relative" else seen.area
+
+    def value(look: Look, F: Tensor, rows: slice) -> Tensor:
+        distance = (wide(F) - targets[look.layer][:, rows]).square().sum()
+        return share[look.layer] * scale * distance
+
+    looks = tuple(Look(name, "rows", step=STEP) for name in weights)
+    return [RowsTerm("neighbours", recipe.style_weight * strength, looks, value)]
+
+
+def _match(
+    ours: Mapping[str, Tensor],
+    theirs: Sequence[Tensor],
+    size: tuple[int, int],
+    blend: Sequence[float],
+    weights: Mapping[str, float],
+) -> Tensor:
+    """For each place, row by row, which column of all paintings' candidates, one beside the other, it takes."""
+    channels = [len(F) for F in ours.values()]
+    scale = torch.cat([torch.full((n, 1), w**0.5 / n) for n, w in zip(channels, weights.values(), strict=True)])
+    scale = scale.to(theirs[0].device)
+    mean = sum(_columns(ours, size, rows).sum(1, keepdim=True) for rows in _parts(size)) / (size[0] * size[1])
+    offset, indices, cosines = 0, [], []
+    for candidates in theirs:
+        columns = scale * (candidates - candidates.mean(1, keepdim=True))
+        found = [nearest(scale * (_columns(ours, size, rows) - mean), columns, centered=False) for rows in _parts(size)]
+        indices.append(torch.cat([index for index, _ in found]) + offset)
+        cosines.append(torch.cat([cosine for _, cosine in found]))
+        offset += candidates.shape[1]
+    if len(theirs) == 1:
+        return indices[0]
+    whose = assign(torch.stack(cosines), blend)
+    return torch.stack(indices).gather(0, whose[None])[0]
+
+
+def _size(pixels: Tensor) -> tuple[int, int]:
+    """Places of a picture, down and across; what is left at the far edges is a place as well."""
+    return -(-pixels.shape[1] // STEP), -(-pixels.shape[2] // STEP)
+
+
+def _parts(size: tuple[int, int]) -> list[slice]:
+    """Rows of places, a bearable number at a time."""
+    height = max(1, ROWS // size[1])
+    return [slice(first, min(first + height, size[0])) for first in range(0, size[0], height)]
+
+
+def _side(name: str) -> int:
+    """Places along one position of a layer."""
+    return max(1, scale_of(name) // STEP)
+
+
+def _columns(maps: Mapping[str, Tensor], size: tuple[int, int], rows: slice | None = None) -> Tensor:
+    """Hypercolumns of these rows of places, D×P; a position that covers several places is in each of them."""
+    rows = rows or slice(0, size[0])
+    parts = []
+    for name, F in maps.items():
+        down = torch.arange(rows.start, rows.stop, device=F.device) // _side(name)
+        across = torch.arange(size[1], device=F.device) // _side(name)
+        part = F[:, down.clamp_max(F.shape[1] - 1)][:, :, across.clamp_max(F.shape[2] - 1)]
+        parts.append(wide(part).flatten(1))
+    return torch.cat(parts)
+
+
+def _own(columns: Tensor, size: tuple[int, int], F: Tensor, side: int) -> Tensor:
+    """What places ask of a layer, N×P, as a map like F, N×h×w: the mean where a position covers several places."""
+    down, across = (
+        torch.arange(count * side, device=F.device).clamp_max(places - 1)
+        for count, places in zip(F.shape[1:], size, strict=True)
+    )
+    return cells(columns.view(-1, *size)[:, down][:, :, across], side)

@@ -1,0 +1,113 @@
+"""Options that are written as text: how each is read and checked. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
+
+from pydantic import BeforeValidator, ValidationError
+
+from impasto import layers
+from impasto.errors import OptionError
+from impasto.text import nearest
+
+__all__ = [
+    "STYLE_LOSSES",
+    "LaplacianText",
+    "LayerText",
+    "Several",
+    "StyleLossText",
+    "one_line",
+    "parse_laplacian",
+    "parse_style_loss",
+    "summed",
+]
+
+Key = TypeVar("Key")
+STYLE_LOSSES = ("gram", "neighbours", "moments")
+
+
+def parse_laplacian(text: str) -> tuple[int, float]:
+    """Split `POOL:GAMMA` into the pooling side p_k and the weight γ_k of eq. 14.
+
+    >>> parse_laplacian("4:100")
+    (4, 100.0)
+    """
+    pool_text, colon, gamma_text = str(text).strip().partition(":")
+    try:
+        pool, gamma = int(pool_text), float(gamma_text)
+    except ValueError:
+        pool, gamma = 0, math.nan
+    if not colon or not 1 <= pool <= 1024 or not math.isfinite(gamma) or gamma < 0:
+        raise OptionError(f"laplacian {text!r} must be POOL:GAMMA with POOL from 1 to 1024 and GAMMA ≥ 0, as in 4:10")
+    return pool, gamma
+
+
+def parse_style_loss(text: str) -> tuple[str, float]:
+    """Split `NAME[:W]` into a style loss and its weight, 1 where none is given.
+
+    >>> parse_style_loss("gram:0.1")
+    ('gram', 0.1)
+    """
+    name, colon, number = str(text).strip().partition(":")
+    if name not in STYLE_LOSSES:
+        raise OptionError(f"no style loss {name!r}; did you mean {nearest(name, STYLE_LOSSES)}?")
+    try:
+        weight = float(number) if colon else 1.0
+    except ValueError:
+        weight = math.nan
+    if not (math.isfinite(weight) and weight >= 0):
+        raise OptionError(f"weight {number!r} in {text!r} must be a number of at least 0, as in {name}:0.5")
+    return name, weight
+
+
+def _several(value: object) -> object:
+    """Accept one value, `a,b` or any sequence where several are expected."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return (value,) if isinstance(value, int | float) else value
+
+
+def _check_layer(text: str) -> str:
+    layers.parse_weighted(text)
+    return text.strip()
+
+
+def _check_laplacian(text: str) -> str:
+    parse_laplacian(text)
+    return text.strip()
+
+
+def _check_style_loss(text: str) -> str:
+    parse_style_loss(text)
+    return text.strip()
+
+
+LayerText = Annotated[str, BeforeValidator(_check_layer)]
+LaplacianText = Annotated[str, BeforeValidator(_check_laplacian)]
+StyleLossText = Annotated[str, BeforeValidator(_check_style_loss)]
+Several = BeforeValidator(_several)
+
+
+def summed(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:
+    """Weights by key; of a key given twice the sum."""
+    weights: dict[Key, float] = {}
+    for key, weight in pairs:
+        weights[key] = weights.get(key, 0.0) + weight
+    return weights
+
+
+def one_line(error: ValidationError, names: Iterable[str]) -> str:
+    """The first complaint of pydantic as `field: what is wrong (got value)`; `names` are those of the fields."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = nearest(field, names)
+        return f"{field}: no such option; did you mean {near}?"
+    message = first["msg"].removeprefix("Value error, ")
+    return (
+        f"{field}: {message} (got {first['input']!r})"
+        if field and first["type"] != "value_error"
+        else f"{field}: {message}".removeprefix(": ")
+    )

@@ -1,0 +1,126 @@
+"""Neighbours, moments and the palette: against autograd in strips and whole, and in whole transfers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import plain
+from impasto.errors import OptionError
+from impasto.losses.gaussians import of, wasserstein_gaussian
+from impasto.network.encoder import Encoder
+from impasto.network.tiles import WHOLE, Plan
+from impasto.paint.objective import Objective, compared
+from impasto.paint.run import Transfer, stylize
+from impasto.recipe import Recipe
+
+CONTENT, STYLE, OTHER, X = (
+    plain.picture(*size, seed) for seed, size in enumerate([(43, 54), (40, 48), (36, 60), (43, 54)])
+)
+PLANS = {"whole": WHOLE, "8": Plan(8, frozenset()), "16": Plan(16, frozenset({3}))}
+QUICK: dict[str, Any] = {"size": 48, "levels": 2, "iterations": 6, "precision": "float32"}
+
+
+def objective(plan: Plan, styles: list[Tensor], **options: Any) -> Objective:
+    recipe = Recipe(content_weight=0, **options)
+    blend = (1 / len(styles),) * len(styles)
+    encoder = Encoder(plain.weights(), border=16, dtype=torch.float64)
+    return compared(recipe, encoder, CONTENT.double(), styles, blend=blend, plan=plan)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("loss", ["neighbours", "moments", "neighbours:0.5,gram:0.1,moments"])
+def test_strips_change_no_value_and_no_gradient(plan: str, loss: str) -> None:
+    whole, strips = (objective(PLANS[p], [STYLE, OTHER], style_loss=loss)(X.double()) for p in ("whole", plan))
+    assert strips.value == pytest.approx(whole.value, rel=1e-6)
+    assert (strips.gradient - whole.gradient).norm() <= 1e-5 * whole.gradient.norm()
+
+
+@pytest.mark.parametrize("loss", ["neighbours", "moments"])
+@pytest.mark.parametrize("units", ["relative", "paper"])
+def test_the_gradient_is_the_slope_of_the_value(loss: str, units: str) -> None:
+    function = objective(WHOLE, [STYLE], style_loss=loss, units=units, style_weight=1.0)
+    x, step = X.double(), 1e-5 * plain.picture(43, 54, 8).double()
+    ahead, behind, here = function(x + step), function(x - step), function(x)
+    slope = (here.gradient * step).sum().item()
+    assert (ahead.value - behind.value) / 2 == pytest.approx(slope, rel=1e-3)
+
+
+def test_a_painting_of_itself_asks_for_itself() -> None:
+    """Every place of a picture is most like itself: nothing is left to change."""
+    recipe = Recipe(style_loss="neighbours", palette_weight=1.0)
+    encoder = Encoder(plain.weights(), border=16, dtype=torch.float64)
+    found = compared(recipe, encoder, X.double(), [X.double()])(X.double())
+    assert found.terms["neighbours"] == pytest.approx(0, abs=1e-9)
+    assert found.terms["palette"] == pytest.approx(0, abs=1e-3)
+
+
+def test_moments_are_those_of_the_maps() -> None:
+    recipe = {"style_loss": "moments", "style_layer": "relu2_1:1", "units": "paper", "style_weight": 1.0}
+    found = objective(WHOLE, [STYLE], **recipe)(X.double())
+    net = {key: tensor.double() for key, tensor in plain.tensors().items()}
+    F, A = (plain.features(net, p.double(), border=16)["relu2_1"] for p in (X, STYLE))
+    assert found.terms["moments"] == pytest.approx(wasserstein_gaussian(F, A).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("color", ["style", "luminance", "match", "histogram", "swap"])
+@pytest.mark.parametrize("loss", ["neighbours", "moments"])
+def test_every_colour_mode_with_two_paintings(loss: str, color: str, thin_path: str) -> None:
+    options = {**QUICK, "style_loss": loss, "color": color, "tv_weight": 0.01, "laplacian": "2:1", "net": thin_path}
+    found = list(Transfer(CONTENT, [STYLE, OTHER], Recipe(**options, blend=(0.3, 0.7))).steps())
+    own = [step.loss for step in found if step.level == 2]
+    assert min(own) < own[0]
+
+
+def test_tiles_give_the_same_picture(thin_path: str) -> None:
+    one, other = (stylize(CONTENT, STYLE, **QUICK, style_loss="neighbours", net=thin_path, tile=t) for t in (0, 8))
+    assert (one.image - other.image).abs().mean() < 2e-3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (7, 9)])
+def test_pictures_of_few_places(size: tuple[int, int], thin_path: str) -> None:
+    options = {**QUICK, "size": 0, "levels": 0, "style_loss": "neighbours", "net": thin_path}
+    result = stylize(plain.picture(*size), plain.picture(*reversed(size)), **options)
+    assert result.image.shape[1:] == size
+    assert result.image.isfinite().all()
+
+
+def test_the_palette_brings_the_painting_s_colours(thin_path: str) -> None:
+    target = of(STYLE.flatten(1))[0]
+    away = []
+    for weight in (0.0, 3.0):
+        options = {**QUICK, "style_loss": "neighbours", "palette_weight": weight, "net": thin_path}
+        image = stylize(CONTENT, STYLE, **options).image
+        away.append((image.mean((1, 2)) - target).norm().item())
+    assert away[1] < 0.5 * away[0]
+
+
+def test_strength_leads_from_the_photo_to_the_painting(thin_path: str) -> None:
+    images = [
+        stylize(CONTENT, STYLE, **QUICK, style_loss="neighbours", strength=s, net=thin_path).image for s in (0, 1)
+    ]
+    near, far = ((image - Transfer(CONTENT, STYLE, Recipe(**QUICK)).scene.content).square().mean() for image in images)
+    assert near < far
+
+
+def test_what_follows_from_neighbours_and_what_was_named() -> None:
+    own = Recipe(style_loss="neighbours")
+    assert (own.content_weight, own.style_weight, own.palette_weight, own.iterations) == (0.0, 1.0, 0.3, (30,))
+    assert Recipe(style_loss="neighbours", iterations=5, content_weight=2).content_weight == 2
+    assert own.replace(style_loss="gram") == Recipe()
+    assert Recipe(size=64).replace(style_loss="neighbours") == Recipe(size=64, style_loss="neighbours")
+    assert Recipe.from_text(own.to_toml()) == own
+    assert Recipe(style_loss="gram:0.1,gram:0.2").style_losses() == {"gram": pytest.approx(0.3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("gramm", "did you mean gram"), ("gram:x", "number of at least 0"), ("moments:-1", "at least 0")]
+)
+def test_a_style_loss_that_is_none(text: str, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        Recipe(style_loss=text)
+    with pytest.raises(OptionError, match="at least one must be above 0"):
+        Recipe(style_loss="gram:0", content_weight=0)
