@@ -176,6 +176,9 @@ TYPED: dict[str, tuple[list[str], object]] = {  # field: what is typed, what arr
     "laplacian": (["--laplacian", "4:10", "--laplacian", "16:20"], ("4:10", "16:20")),
     "content_layer": (["--content-layer", "relu4_2:2,conv3_1"], ("relu4_2:2", "conv3_1")),
     "style_layer": (["--style-layer", "conv1_1"], ("conv1_1",)),
+    "style_loss": (["--style-loss", "neighbours,gram:0.1"], ("neighbours", "gram:0.1")),
+    "strength": (["--strength", "0.25"], 0.25),
+    "match_layer": (["--match-layer", "relu2_1:2", "--match-layer", "relu3_1"], ("relu2_1:2", "relu3_1")),
     "iterations": (["--iterations", "9", "8,7"], (9, 8, 7)),
 }
 

@@ -23,6 +23,7 @@ __all__ = ["Need", "choose", "largest", "need", "plans", "seconds"]
 PICTURES = 9  # float32 pictures that the optimiser holds beside its history
 SCRATCH = 1.25  # what convolutions lay out anew, and what the allocator leaves between blocks
 WIDE = (256, 128, 64)  # rows of strips; up to 20 % slower than a picture in one piece
+CELL = 4  # rows: a strip holds whole cells of a grid that losses look at
 NARROW = (32, 16, 8)  # slower still, as strips overlap
 DEEP, NONE = frozenset({3, 4, 5}), frozenset[int]()
 PACE = 256  # px: a picture as large as this, and a quarter as long as the whole, foretells the pace
@@ -64,7 +65,7 @@ def seconds(scene: Scene, needs: list[Need], encoder: Callable[[int], Encoder], 
     longer, border = max(scene.size), scene.recipe.border
     size = fit(scene.size, min(max(PACE, longer // 4), longer))
     plan = needs[-1].plan
-    plan = replace(plan, rows=min(plan.rows, size[0] // 4 * 2))
+    plan = replace(plan, rows=min(plan.rows, size[0] // (2 * CELL) * CELL))
     pace = objective.at(scene, size, encoder(border), targets, plan)
     start = resize(scene.start, size).to(pace.encoder.device)
     taken = []
@@ -124,6 +125,7 @@ def choose(encoder: Encoder, size: tuple[int, int], looks: Collection[Look], *, 
     Wide strips whose buffers can be kept from step to step are faster than larger buffers that are given back.
     """
     if rows:
+        rows = -(-rows // CELL) * CELL
         plans = [Plan(rows, DEEP), Plan(rows, NONE)]
     else:
         plans = [WHOLE, *(Plan(n, DEEP) for n in WIDE), *(Plan(n, NONE) for n in WIDE + NARROW)]
