@@ -21,7 +21,7 @@ FLOORS = [  # top to bottom; a room imports from rooms below it, and from itself
     {"network"},
     {"pictures"},
     {"recipe", "devices", "files"},
-    {"options"},
+    {"options", "written"},
     {"layers"},
     {"errors"},
     {"text", "_version"},
@@ -30,6 +30,7 @@ FRONT = {"__init__", "__main__"}  # the doors: they may lead anywhere, and nobod
 LIGHT = (
     "recipe",
     "options",
+    "written",
     "layers",
     "errors",
     "text",

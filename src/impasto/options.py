@@ -16,6 +16,7 @@ __all__ = [
     "STYLE_LOSSES",
     "LaplacianText",
     "LayerText",
+    "Listed",
     "Several",
     "StyleLossText",
     "one_line",
@@ -69,6 +70,11 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, int | float) else value
 
 
+def _listed(value: object) -> object:
+    """Accept one value where several are expected."""
+    return (value,) if isinstance(value, str) else value
+
+
 def _check_layer(text: str) -> str:
     layers.parse_weighted(text)
     return text.strip()
@@ -88,6 +94,7 @@ LayerText = Annotated[str, BeforeValidator(_check_layer)]
 LaplacianText = Annotated[str, BeforeValidator(_check_laplacian)]
 StyleLossText = Annotated[str, BeforeValidator(_check_style_loss)]
 Several = BeforeValidator(_several)
+Listed = BeforeValidator(_listed)  # for paths, which may hold a comma
 
 
 def summed(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:

@@ -6,20 +6,17 @@ all derive from the fields below: name, type, default, range and help. Imports n
 
 from __future__ import annotations
 
-import json
 import math
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from impasto import layers
 from impasto.errors import OptionError
 from impasto.options import (
     LaplacianText,
     LayerText,
+    Listed,
     Several,
     StyleLossText,
     one_line,
@@ -27,14 +24,16 @@ from impasto.options import (
     parse_style_loss,
     summed,
 )
+from impasto.written import Written
 
-__all__ = ["GROUPS", "INITS", "Recipe", "flag"]
+__all__ = ["ALL_OF_IT", "GROUPS", "INITS", "PATHS", "REST", "Recipe", "flag"]
 
 INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
+REST, ALL_OF_IT = "rest", "none"  # in place of a mask: what no other covers; all of a painting
+PATHS = ("mask", "style_mask")  # fields of several paths
 # What is right for neighbours where nothing is said: the match holds the content, and few steps are enough.
 NEIGHBOURS = {"content_weight": 0.0, "style_weight": 1.0, "palette_weight": 0.3, "iterations": (30,)}
-GROUPS = ("Picture", "Weights of the loss", "Layers", "Network", "Optimisation")
-MAX_TEXT = 1_000_000  # characters of a recipe file; a real one has a thousand
+GROUPS = ("Picture", "Regions", "Weights of the loss", "Layers", "Network", "Optimisation")
 
 
 def flag(field: str) -> str:
@@ -50,7 +49,7 @@ def _field(default: Any, group: str, text: str, **limits: Any) -> Any:
     return Field(default, description=text, json_schema_extra={"group": group}, **limits)
 
 
-class Recipe(BaseModel):
+class Recipe(Written):
     """All options of one transfer; frozen, and checked when it is made.
 
     >>> Recipe(size=768, laplacian="4:10,16:10").laplacian
@@ -92,6 +91,14 @@ class Recipe(BaseModel):
     init: str = _field(
         "content", "Picture", "What to start from: content, style, noise, or the path of a picture.", min_length=1
     )
+
+    mask: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Listed] = _field(
+        (), "Regions", "One grey picture per painting, white where it paints the photo; rest: where no other does."
+    )
+    style_mask: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Listed] = _field(
+        (), "Regions", "One grey picture per painting, white where the painting counts; none: all of it."
+    )
+    keep: str = _field("", "Regions", "A grey picture, white where the photo stays as it is.")
 
     units: Literal["relative", "paper", "report-code"] = _field(
         "relative",
@@ -244,52 +251,14 @@ class Recipe(BaseModel):
         """Weight by style loss; one given twice counts the sum."""
         return summed(parse_style_loss(text) for text in self.style_loss)
 
+    def files(self) -> dict[str, str]:
+        """The pictures that it names, by what messages call them."""
+        found = {} if self.init in INITS else {"init": self.init}
+        for role, names, words in (("mask", self.mask, (REST,)), ("style mask", self.style_mask, (ALL_OF_IT,))):
+            found.update({f"{role} {number}": name for number, name in enumerate(names, 1) if name not in words})
+        return {**found, "keep": self.keep} if self.keep else found
+
     def laplacians(self) -> dict[int, float]:
         """Weight γ_k by pooling side p_k (eq. 14); a pooling given twice counts the sum."""
         terms = summed(parse_laplacian(text) for text in self.laplacian)
         return {pool: gamma for pool, gamma in terms.items() if gamma > 0}
-
-    def to_json(self) -> str:
-        """The recipe as one line of JSON."""
-        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False)
-
-    def to_toml(self) -> str:
-        """The recipe as a TOML file that `--recipe` takes back."""
-        return "".join(
-            f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
-            for name, value in self.model_dump(mode="json").items()
-        )
-
-    @classmethod
-    def from_text(cls, text: str, name: str = "recipe") -> Recipe:
-        """Read a recipe from JSON or TOML text; `name` is what the error calls it."""
-        if len(text) > MAX_TEXT:
-            raise OptionError(f"{name}: {len(text):,} characters are too many for a recipe (at most {MAX_TEXT:,})")
-        try:
-            values = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise OptionError(f"{name}: neither TOML nor JSON ({error})") from None
-        if isinstance(values.get("recipe"), dict):  # what impasto stores inside a picture wraps the recipe
-            values = values["recipe"]
-        return cls._named(values, name)
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> Recipe:
-        """Read a recipe file, TOML or JSON, UTF-8."""
-        try:
-            with Path(path).open("rb") as file:
-                data = file.read(4 * MAX_TEXT + 1)
-            return cls.from_text(data.decode("utf-8-sig"), str(path))
-        except OSError as error:
-            raise OptionError(f"{path}: cannot be read ({error.strerror or error})") from None
-        except UnicodeDecodeError:
-            raise OptionError(
-                f"{path}: not a text file; a recipe is TOML, JSON, or a PNG or TIFF made by impasto"
-            ) from None
-
-    @classmethod
-    def _named(cls, values: Mapping[str, Any], name: str) -> Recipe:
-        try:
-            return cls(**values)
-        except OptionError as error:
-            raise OptionError(f"{name}: {error}") from None

@@ -177,6 +177,9 @@ TYPED: dict[str, tuple[list[str], object]] = {  # field: what is typed, what arr
     "content_layer": (["--content-layer", "relu4_2:2,conv3_1"], ("relu4_2:2", "conv3_1")),
     "style_layer": (["--style-layer", "conv1_1"], ("conv1_1",)),
     "style_loss": (["--style-loss", "neighbours,gram:0.1"], ("neighbours", "gram:0.1")),
+    "mask": (["--mask=sky.png", "--mask=rest"], ("sky.png", "rest")),
+    "style_mask": (["--style-mask=a,b.png"], ("a,b.png",)),
+    "keep": (["--keep", "face.png"], "face.png"),
     "strength": (["--strength", "0.25"], 0.25),
     "match_layer": (["--match-layer", "relu2_1:2", "--match-layer", "relu3_1"], ("relu2_1:2", "relu3_1")),
     "iterations": (["--iterations", "9", "8,7"], (9, 8, 7)),
@@ -215,6 +218,13 @@ def test_numbers_end_where_pictures_begin(impasto: Command, jobs: list[Asked]) -
     job = jobs.pop()
     assert (job.paths.content, job.paths.styles) == ("a.jpg", ("b.jpg", "-c.jpg"))
     assert (job.recipe.blend, job.recipe.iterations) == ((0.7, 0.3), (4, 2))
+
+
+def test_masks_are_all_that_follows_up_to_the_next_flag(impasto: Command, jobs: list[Asked]) -> None:
+    impasto("c.png", "a.png", "b.png", "--mask", "sky.png", "rest", "--style-mask", "none", "x.png", "-o", "x.png")
+    job = jobs.pop()
+    assert (job.paths.content, job.paths.styles) == ("c.png", ("a.png", "b.png"))
+    assert (job.recipe.mask, job.recipe.style_mask) == (("sky.png", "rest"), ("none", "x.png"))
 
 
 def test_flags_override_the_recipe_file_and_the_file_the_defaults(

@@ -12,6 +12,7 @@ from torch import Tensor
 import plain
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
+from impasto.network.regions import Regions
 from impasto.network.tiles import WHOLE, Plan, observe
 from impasto.network.weights.loading import Weights, load
 from impasto.paint import targets
@@ -33,9 +34,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The layers of every pass through a network."""
     found: list[tuple[str, ...]] = []
 
-    def watched(encoder: Encoder, picture: Tensor, looks: Collection[Look], plan: Plan) -> Any:
+    def watched(encoder: Encoder, picture: Tensor, looks: Collection[Look], plan: Plan, regions: Regions) -> Any:
         found.append(tuple(look.layer for look in looks))
-        return observe(encoder, picture, looks, plan)
+        return observe(encoder, picture, looks, plan, regions)
 
     monkeypatch.setattr(targets, "observe", watched)
     return found
@@ -109,6 +110,6 @@ def test_a_network_is_read_once(thin_path: str) -> None:
 
 
 def test_nothing_is_hashed_where_nothing_is_kept(thin: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "_digest", lambda _: pytest.fail("hashed"))
+    monkeypatch.setattr(targets, "digest", lambda _: pytest.fail("hashed"))
     found = Targets(limit=0).look(Encoder(thin), picture(), GRAMS, WHOLE)
     assert torch.equal(found[GRAMS[0]], observe(Encoder(thin), picture(), GRAMS)[GRAMS[0]])

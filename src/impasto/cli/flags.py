@@ -6,6 +6,7 @@ A field of Recipe is a flag here without further ado: name, type, default, group
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 from cyclopts import Group, Parameter, Token
 
 from impasto.errors import OptionError
-from impasto.recipe import GROUPS, Recipe, flag
+from impasto.recipe import GROUPS, PATHS, Recipe, flag
 
 __all__ = ["FILES", "HERE", "Elsewhere", "Quiet", "RecipeFile", "gather", "one", "recipe_from", "with_recipe_flags"]
 
@@ -64,13 +65,16 @@ def recipe_from(options: Mapping[str, Any], base: Recipe | None = None) -> Recip
 def gather(arguments: Sequence[str]) -> list[str]:
     """Join the numbers that follow a flag of several numbers, and only these, so that pictures may follow.
 
-    Likewise the address that may follow --ray.
+    Likewise the address that may follow --ray. A flag of several paths takes all that follows up to the next flag.
 
     >>> gather(["--blend", "0.7", "0.3", "photo.jpg"])
     ['--blend=0.7,0.3', 'photo.jpg']
     >>> gather(["--ray", "photo.jpg", "--ray", "10.0.0.1:6379"])
     ['--ray=local', 'photo.jpg', '--ray=10.0.0.1:6379']
+    >>> gather(["photo.jpg", "--mask", "sky.png", "rest", "-o", "out.png"])
+    ['photo.jpg', '--mask=sky.png', '--mask=rest', '-o', 'out.png']
     """
+    paths = {flag(name) for name in PATHS}
     lists = {flag(name) for name in Recipe.model_fields if _several(name) and _kind(name) in (int, float)}
     joined: list[str] = []
     rest = list(arguments)
@@ -84,9 +88,15 @@ def gather(arguments: Sequence[str]) -> list[str]:
             while rest and all(NUMBER.fullmatch(part) for part in rest[0].strip(",").split(",")):
                 values.append(rest.pop(0))
             argument = f"{name}={','.join(value.strip(',') for value in values)}"
+        elif argument in paths:
+            values = list(itertools.takewhile(lambda part: not part.startswith("-"), rest))
+            del rest[: len(values)]
+            joined += [f"{name}={value}" for value in values]
+            argument = "" if values else argument
         elif argument == "--ray":
             argument = f"--ray={rest.pop(0) if rest and ADDRESS.fullmatch(rest[0]) else 'local'}"
-        joined.append(argument)
+        if argument:
+            joined.append(argument)
     return joined
 
 
@@ -143,7 +153,13 @@ def _annotation(name: str) -> Any:
         help=field.description,
         show_default=(lambda _: shown) if shown else False,
         negative=f"--no-{flag(name)[2:]}" if kind is bool else (),
-        converter=_many if _several(name) else None if kind is bool or get_origin(kind) is Literal else one,
+        converter=_paths
+        if name in PATHS
+        else _many
+        if _several(name)
+        else None
+        if kind is bool or get_origin(kind) is Literal
+        else one,
     )
     accepted: Any = tuple.__class_getitem__((kind, ...)) if _several(name) else kind
     return Annotated[accepted | None, parameter]
@@ -153,6 +169,12 @@ def _many(kind: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
     """Convert the values of a flag that takes several, separated by commas or given one by one."""
     parts = [part.strip() for token in tokens for part in token.value.split(",")]
     return tuple(_converted(get_args(kind)[0], part) for part in parts if part)
+
+
+def _paths(kind: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """The values of a flag that takes several paths, given one by one."""
+    del kind
+    return tuple(token.value for token in tokens)
 
 
 def _converted(kind: Any, text: str) -> Any:

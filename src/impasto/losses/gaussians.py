@@ -53,8 +53,13 @@ def wasserstein_gaussian(F: Tensor, A: Tensor) -> Tensor:
     return wasserstein(mean, C, other, root(D))
 
 
-def of(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean N and covariance N×N of points N×M."""
-    mean = points.mean(1)
+def of(points: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean N and covariance N×N of points N×M, each counted by its weight, M, where there are weights."""
+    if weights is None:
+        mean = points.mean(1)
+        away = points - mean[:, None]
+        return mean, away @ away.T / points.shape[1]
+    share = weights / weights.sum().clamp_min(1e-12)
+    mean = points @ share
     away = points - mean[:, None]
-    return mean, away @ away.T / points.shape[1]
+    return mean, (away * share) @ away.T

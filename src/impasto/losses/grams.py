@@ -25,27 +25,31 @@ def wants(recipe: Recipe) -> list[Look]:
 
 
 def build(seen: Seen) -> list[Term]:
-    """All styles as one target per layer; the value is eq. 6's own, with its constant."""
+    """All styles of a region as one target per layer; the value is eq. 6's own, with its constant."""
     recipe = seen.recipe
     strength = recipe.style_losses().get("gram", 0.0)
     if not strength:
         return []
-    weights = resolve(recipe.style_layer)
-    targets, factors, constants = {}, {}, 0.0
-    for name, w in weights.items():
-        grams = [style[Look(name, "gram", "style")] for style in seen.styles]
-        norm = [gram_distance(A, torch.zeros_like(A)).item() for A in grams]
-        share = [
-            b / (at_least(n, A) if recipe.units == "relative" else 1.0)
-            for b, n, A in zip(seen.blend, norm, grams, strict=True)
-        ]
-        targets[name], spread = multi_style_target(grams, share)
-        factors[name] = w * sum(share)
-        constants += w * spread / (4 * grams[0].shape[0] ** 2)
-    looks = {name: Look(name, "gram") for name in weights}
+    targets: dict[Look, Tensor] = {}
+    factors, constants = {}, 0.0
+    for name, w in resolve(recipe.style_layer).items():
+        compared: dict[int, list[tuple[Tensor, float]]] = {}
+        for region, number, b in seen.shares(name):
+            A = seen.styles[number][Look(name, "gram", "style")]
+            norm = gram_distance(A, torch.zeros_like(A)).item()
+            share = b / (at_least(norm, A) if recipe.units == "relative" else 1.0)
+            compared.setdefault(region, []).append((A, share))
+        for region, pairs in compared.items():
+            look = Look(name, "gram", region=region)
+            grams, shares = [A for A, _ in pairs], [share for _, share in pairs]
+            targets[look], spread = multi_style_target(grams, shares)
+            factors[look] = w * sum(shares)
+            constants += w * spread / (4 * grams[0].shape[0] ** 2)
+    if not targets:
+        return []
 
     def value(G: Mapping[Look, Tensor]) -> Tensor:
-        parts = (factors[name] * gram_distance(G[look], targets[name]) for name, look in looks.items())
+        parts = (factors[look] * gram_distance(G[look], A) for look, A in targets.items())
         return total(parts) + constants
 
-    return [LookTerm("style", recipe.style_weight * strength, tuple(looks.values()), value)]
+    return [LookTerm("style", recipe.style_weight * strength, tuple(targets), value)]

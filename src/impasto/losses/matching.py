@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-__all__ = ["assign", "nearest", "thinned"]
+__all__ = ["assign", "divide", "nearest", "thinned"]
 
 BLOCK = 2**25  # similarities held at a time
+EDGE = 0.1  # least part of a place, of the largest that a painting has there, that lets another be taken
 ROUNDS = 200  # of balancing shares, at most
 
 
@@ -58,6 +59,25 @@ def assign(similarity: Tensor, shares: Sequence[float]) -> Tensor:
             break
         handicap -= step * excess[:, None]
     return best.to(similarity.device)
+
+
+def divide(similarity: Tensor, parts: Tensor) -> Tensor:
+    """Which of K paintings each of P places takes from, where each painting has its part, K×P, in the places.
+
+    As `assign`, but that a painting has only places that it has a part in, and in all of them together as many as its
+    parts sum up to. Places that none has a part in are given to the first.
+
+    >>> parts = torch.tensor([[1.0, 0.5, 0.5], [0.0, 0.5, 0.5]])
+    >>> divide(torch.tensor([[0.9, 0.9, 0.9], [0.1, 0.1, 0.8]]), parts).tolist()
+    [0, 0, 1]
+    """
+    covered = parts.sum(0) > 0
+    whose = torch.zeros(len(covered), dtype=torch.int64, device=similarity.device)
+    if covered.any():
+        own = parts[:, covered]
+        allowed = similarity[:, covered].masked_fill(own < EDGE * own.amax(0), -torch.inf)
+        whose[covered] = assign(allowed, (own.sum(1) / own.sum()).tolist())
+    return whose
 
 
 def thinned(count: int, limit: int, seed: int) -> Tensor:

@@ -28,18 +28,19 @@ def build(seen: Seen) -> list[Term]:
     strength = recipe.style_losses().get("moments", 0.0)
     if not strength:
         return []
-    weights = resolve(recipe.style_layer)
     targets = []
-    for b, style in zip(seen.blend, seen.styles, strict=True):
-        for name, w in weights.items():
-            S = exact(style[Look(name, "moments", "style")])
+    for name, w in resolve(recipe.style_layer).items():
+        for region, number, b in seen.shares(name):
+            S = exact(seen.styles[number][Look(name, "moments", "style")])
             mean, C = gaussian(S)
             norm = at_least(S[:-1, :-1].trace().item(), mean) if recipe.units == "relative" else 1.0
-            targets.append((name, b * w / norm, mean, root(C)))
+            targets.append((Look(name, "moments", region=region), b * w / norm, mean, root(C)))
+    looks = tuple(dict.fromkeys(look for look, *_ in targets))
+    if not looks:
+        return []
 
     def value(S: Mapping[Look, Tensor]) -> Tensor:
-        seen = {name: gaussian(exact(S[Look(name, "moments")])) for name in weights}
-        return total(share * wasserstein(*seen[name], mean, half) for name, share, mean, half in targets).float()
+        seen = {look: gaussian(exact(S[look])) for look in looks}
+        return total(share * wasserstein(*seen[look], mean, half) for look, share, mean, half in targets).float()
 
-    looks = tuple(Look(name, "moments") for name in weights)
     return [LookTerm("moments", recipe.style_weight * strength, looks, value)]

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from impasto.layers import resolve, scale_of
-from impasto.losses.matching import assign, nearest, thinned
+from impasto.losses.matching import assign, divide, nearest, thinned
 from impasto.losses.terms import RowsTerm, Seen, Term, at_least, wide
 from impasto.network.looks import Look, cells
+from impasto.network.regions import Regions
 from impasto.recipe import Recipe
 
 __all__ = ["build", "wants"]
@@ -47,16 +48,22 @@ def build(seen: Seen) -> list[Term]:
     size = _size(seen.pixels)
     ours = {name: seen.mix[Look(name, "map", "mix", step=STEP)] for name in weights}
     theirs = []
-    for pixels, style in zip(seen.paintings, seen.styles, strict=True):
+    for pixels, style, own in zip(seen.paintings, seen.styles, seen.style_regions, strict=True):
         maps = {name: style[Look(name, "map", "style", step=STEP)] for name in weights}
-        kept = thinned(_size(pixels)[0] * _size(pixels)[1], CANDIDATES, recipe.seed)
-        theirs.append(_columns(maps, _size(pixels))[:, kept.to(pixels.device)])
-    taken = _match(ours, theirs, size, seen.blend, weights)
+        counted = _counted(own, _size(pixels)).to(ours[next(iter(weights))].device)
+        kept = counted[thinned(len(counted), CANDIDATES, recipe.seed).to(counted.device)]
+        theirs.append(_columns(maps, _size(pixels))[:, kept])
+    parts = _parts(seen, size) if seen.regions else None
+    taken = _match(ours, theirs, size, seen.blend if parts is None else parts, weights)
     columns = torch.cat(theirs, 1)
     targets = {
         name: _own(part[:, taken], size, ours[name], _side(name))
         for name, part in zip(weights, torch.split(columns, [len(F) for F in ours.values()]), strict=True)
     }
+    if parts is not None:  # where no painting counts, the picture stays what it was matched as
+        cover = parts.sum(0, keepdim=True)
+        for name, T in targets.items():
+            T.copy_(torch.lerp(wide(ours[name]), T, _own(cover, size, ours[name], _side(name))))
     # Each layer over its number of channels, and as often as one of its positions covers places.
     share = {name: w * _side(name) ** 2 / len(targets[name]) ** 2 for name, w in weights.items()}
     energy = sum(share[name] * T.square().sum().item() for name, T in targets.items())
@@ -75,24 +82,31 @@ def _match(
     ours: Mapping[str, Tensor],
     theirs: Sequence[Tensor],
     size: tuple[int, int],
-    blend: Sequence[float],
+    blend: Sequence[float] | Tensor,
     weights: Mapping[str, float],
 ) -> Tensor:
-    """For each place, row by row, which column of all paintings' candidates, one beside the other, it takes."""
+    """For each place, row by row, which column of all paintings' candidates, one beside the other, it takes.
+
+    `blend`: the share of each painting in all places, or its part of each place, K×P.
+    """
     channels = [len(F) for F in ours.values()]
     scale = torch.cat([torch.full((n, 1), w**0.5 / n) for n, w in zip(channels, weights.values(), strict=True)])
     scale = scale.to(theirs[0].device)
-    mean = sum(_columns(ours, size, rows).sum(1, keepdim=True) for rows in _parts(size)) / (size[0] * size[1])
+    cover = blend.sum(0) if isinstance(blend, Tensor) else torch.ones(size[0] * size[1], device=scale.device)
+    places = [(rows, slice(rows.start * size[1], rows.stop * size[1])) for rows in _strips(size)]
+    total = sum(_columns(ours, size, rows) @ cover[own, None].to(theirs[0]) for rows, own in places)
+    mean = total / cover.sum().clamp_min(1e-6)
     offset, indices, cosines = 0, [], []
     for candidates in theirs:
         columns = scale * (candidates - candidates.mean(1, keepdim=True))
-        found = [nearest(scale * (_columns(ours, size, rows) - mean), columns, centered=False) for rows in _parts(size)]
+        found = [nearest(scale * (_columns(ours, size, rows) - mean), columns, centered=False) for rows, _ in places]
         indices.append(torch.cat([index for index, _ in found]) + offset)
         cosines.append(torch.cat([cosine for _, cosine in found]))
         offset += candidates.shape[1]
     if len(theirs) == 1:
         return indices[0]
-    whose = assign(torch.stack(cosines), blend)
+    similarity = torch.stack(cosines)
+    whose = divide(similarity, blend) if isinstance(blend, Tensor) else assign(similarity, blend)
     return torch.stack(indices).gather(0, whose[None])[0]
 
 
@@ -101,7 +115,21 @@ def _size(pixels: Tensor) -> tuple[int, int]:
     return -(-pixels.shape[1] // STEP), -(-pixels.shape[2] // STEP)
 
 
-def _parts(size: tuple[int, int]) -> list[slice]:
+def _counted(regions: Regions, size: tuple[int, int]) -> Tensor:
+    """The places of a painting that count, by number."""
+    if not regions:
+        return torch.arange(size[0] * size[1])
+    counted = cells(regions.masks[0], STEP).flatten()
+    return torch.nonzero(counted >= counted.max() / 2).flatten()
+
+
+def _parts(seen: Seen, size: tuple[int, int]) -> Tensor:
+    """The part of each painting in every place, K×P."""
+    own = {region: cells(mask, STEP).flatten() for region, mask in seen.regions.masks.items()}
+    return torch.stack([own[r] * (1.0 if r else b) for r, b in zip(seen.region, seen.blend, strict=True)])
+
+
+def _strips(size: tuple[int, int]) -> list[slice]:
     """Rows of places, a bearable number at a time."""
     height = max(1, ROWS // size[1])
     return [slice(first, min(first + height, size[0])) for first in range(0, size[0], height)]

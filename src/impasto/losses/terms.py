@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from impasto.network.looks import Look
+from impasto.network.regions import ALL, Regions
 from impasto.recipe import Recipe
 
 __all__ = ["Family", "LookTerm", "PixelTerm", "RowsTerm", "Seen", "Term", "at_least", "energy", "total", "wide"]
@@ -26,7 +27,8 @@ class Seen:
 
     `pixels` and `paintings`: the content and the style pictures, RGB 0…1, 3×H×W, at the level's size. `content`, for
     each style picture `styles`, and `mix`, the picture that is matched: what was seen of it, by look. `blend`: w_i of
-    eq. 6. `area`: pixels of the full size over pixels of this level.
+    eq. 6. `area`: pixels of the full size over pixels of this level. `regions`: those of the result, of which `region`
+    is that of each style; `style_regions`: what counts of each style.
     """
 
     recipe: Recipe
@@ -37,6 +39,21 @@ class Seen:
     mix: Mapping[Look, Tensor]
     blend: tuple[float, ...]
     area: float
+    regions: Regions = ALL
+    region: tuple[int, ...] = ()
+    style_regions: tuple[Regions, ...] = ()
+
+    def shares(self, layer: str) -> list[tuple[int, int, float]]:
+        """What is compared at a layer: a region, a style by its number, and how much that counts.
+
+        Σ_r (M_r/M) of the regions' styles, or w_i where all share one region; left out is what is nearly empty there.
+        """
+        found = []
+        for number, (region, own) in enumerate(zip(self.region, self.style_regions, strict=True)):
+            share = self.regions.share(layer, region) * (1.0 if region else self.blend[number])
+            if share and own.share(layer, 0):
+                found.append((region, number, share))
+        return found
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from impasto.network.block import Pass
 from impasto.network.convolutions import deepest_block
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look, cells, cells_back
+from impasto.network.products import add_product, second_moments
+from impasto.network.regions import ALL, Regions
 
 __all__ = ["WHOLE", "Plan", "Walk", "observe"]
 
@@ -59,6 +61,10 @@ class _Window:
         """The part, N×r×w, of a map 1×N×h×w."""
         return maps[0, :, self.inside, self.columns]
 
+    def of_weights(self, weights: Tensor | None) -> Tensor | None:
+        """The part, r×w, of the weights of a layer's positions."""
+        return None if weights is None else weights[self.rows]
+
     def cells(self, look: Look) -> slice:
         """Rows of the cells of a look: a strip ends between two of them, or where the window ends."""
         return slice(self.rows.start // look.side, -(-self.rows.stop // look.side))
@@ -69,10 +75,15 @@ RowGradient = Callable[[Look, Tensor, slice], Tensor]
 
 
 class Walk:
-    """One way through the network and back, for a picture prepared by the encoder: what `looks` ask for."""
+    """One way through the network and back, for a picture prepared by the encoder: what `looks` ask for.
 
-    def __init__(self, encoder: Encoder, picture: Tensor, looks: Iterable[Look], plan: Plan = WHOLE) -> None:
-        self.encoder, self.picture, self.plan = encoder, picture, plan
+    `regions`: the parts of the picture that second moments are taken over.
+    """
+
+    def __init__(
+        self, encoder: Encoder, picture: Tensor, looks: Iterable[Look], plan: Plan = WHOLE, regions: Regions = ALL
+    ) -> None:
+        self.encoder, self.picture, self.plan, self.regions = encoder, picture, plan, regions
         self.looks: dict[str, list[Look]] = {}
         # Moments first: on the way back their product writes where the others add.
         for look in sorted(dict.fromkeys(looks), key=lambda look: look.kind in ("rows", "map")):
@@ -89,6 +100,7 @@ class Walk:
         `prepared`: what `Encoder.prepare` gives, without its gradient. `grad`: whether `backward` will follow. Moments
         are means over positions, in at least float32; maps, N×h×w, are in the encoder's precision.
         """
+        regions = self.regions
         sums: dict[Look, Tensor] = {}
         parts: dict[Look, list[Tensor]] = {}
         self._inputs = {1: prepared}
@@ -110,7 +122,8 @@ class Walk:
                         elif look.kind == "map":
                             parts.setdefault(look, []).append(cells(F, look.side) if look.side > 1 else F.clone())
                         else:
-                            S = _second_moments(F, mean=look.kind == "moments")
+                            weights = own.of_weights(regions.at(name, look.region))
+                            S = second_moments(F, weights, mean=look.kind == "moments")
                             sums[look] = sums[look] + S if look in sums else S
                 if made.end is not None:
                     ends.append(made.end)
@@ -144,7 +157,7 @@ class Walk:
                     F, mine = own.of(maps), own.of(gradient)
                     for look in self.looks[name]:
                         if look in change:
-                            _add_product(mine, F, change[look])
+                            add_product(mine, F, own.of_weights(self.regions.at(name, look.region)), change[look])
                         else:
                             rows = own.cells(look)
                             if look.kind == "rows":
@@ -199,7 +212,7 @@ class Walk:
 
         With the map Q of such a layer: Q S Qᵀ, where the mean is carried along by one more row and column of Q.
         """
-        mean = total / self._count(look.layer)
+        mean = total / self._count(look)
         Q = self._metric(look)
         return mean if Q is None else Q @ mean @ Q.T
 
@@ -207,7 +220,7 @@ class Walk:
         """∂L/∂S + ∂L/∂Sᵀ, S the sum over positions, in the encoder's precision."""
         Q = self._metric(look)
         own = gradient if Q is None else Q.T @ gradient @ Q
-        return ((own + own.T) / self._count(look.layer)).to(self.encoder.dtype)
+        return ((own + own.T) / self._count(look)).to(self.encoder.dtype)
 
     def _metric(self, look: Look) -> Tensor | None:
         Q = self.encoder.metrics.get(look.layer)
@@ -217,48 +230,22 @@ class Walk:
         wide[-1, -1] = 1
         return wide
 
-    def _count(self, name: str) -> int:
-        """Positions of a layer's map, M."""
-        rows, columns = self.encoder.window(name, self.picture)
-        return int((rows.stop - rows.start) * (columns.stop - columns.start))
+    def _count(self, look: Look) -> float:
+        """Positions of a layer's map, M; of a region the sum of its weights, M_r."""
+        weights = self.regions.at(look.layer, look.region)
+        if weights is not None:
+            return max(weights.sum().item(), 1e-6)
+        rows, columns = self.encoder.window(look.layer, self.picture)
+        return float((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
-def observe(encoder: Encoder, picture: Tensor, looks: Collection[Look], plan: Plan = WHOLE) -> dict[Look, Tensor]:
-    """What `looks` see of a picture 3×H×W, RGB 0…1; none of them of kind `rows`."""
+def observe(
+    encoder: Encoder, picture: Tensor, looks: Collection[Look], plan: Plan = WHOLE, regions: Regions = ALL
+) -> dict[Look, Tensor]:
+    """What `looks` see of a picture 3×H×W, RGB 0…1, and of its regions; none of them of kind `rows`."""
     if not looks:
         return {}
     with torch.no_grad():
-        return Walk(encoder, picture, looks, plan).forward(
+        return Walk(encoder, picture, looks, plan, regions).forward(
             encoder.prepare(picture.to(encoder.device)), lambda *_: None, grad=False
         )
-
-
-def _positions(F: Tensor) -> Tensor:
-    """Maps N×h×w as M×N, without a copy where they lie in memory position by position."""
-    return F.permute(1, 2, 0).reshape(-1, F.shape[0])
-
-
-def _second_moments(F: Tensor, mean: bool) -> Tensor:
-    """Σ F Fᵀ over positions, N×N, in at least float32; with `mean` that of F and a row of ones, (N+1)×(N+1)."""
-    matrix = _positions(F)
-    G = matrix.T @ matrix
-    G = G.to(torch.promote_types(G.dtype, torch.float32))
-    if not mean:
-        return G
-    total = matrix.sum(0, dtype=G.dtype)[:, None]
-    return torch.cat([torch.cat([G, total], 1), torch.cat([total.T, G.new_full((1, 1), len(matrix))], 1)])
-
-
-def _add_product(gradient: Tensor, F: Tensor, change: Tensor) -> None:
-    """Add C F to the gradient N×h×w with respect to F, in place; `change` is C = ∂L/∂S + ∂L/∂Sᵀ.
-
-    One row and column more than F has are those of the mean: what they give is the same at every position.
-    """
-    count = F.shape[0]
-    matrix = gradient.permute(1, 2, 0)
-    if matrix.is_contiguous():
-        matrix.view(-1, count).addmm_(_positions(F), change[:count, :count])
-    else:
-        gradient += (_positions(F) @ change[:count, :count]).view(matrix.shape).permute(2, 0, 1)
-    if len(change) > count:
-        gradient += change[:count, count, None, None]

@@ -14,6 +14,7 @@ from impasto import losses
 from impasto.losses.terms import LookTerm, PixelTerm, RowsTerm, Seen, Term, total
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
+from impasto.network.regions import ALL, Regions
 from impasto.network.tiles import WHOLE, Plan, Walk, observe
 from impasto.paint.optimize import Evaluation
 from impasto.paint.scene import Scene
@@ -43,7 +44,19 @@ def at(
     paintings = scene.paintings(size)
     mix = scene.mix(best, size).expand(3, height, width)
     return compared(
-        recipe, encoder, content, paintings, blend=scene.blend, area=area, plan=plan, look=targets.look, mix=mix
+        recipe,
+        encoder,
+        content,
+        paintings,
+        blend=scene.blend,
+        area=area,
+        plan=plan,
+        look=targets.look,
+        mix=mix,
+        regions=scene.masks.at(size),
+        region=scene.masks.regions,
+        style_regions=scene.style_regions(size),
+        free=scene.masks.changed(size),
     )
 
 
@@ -58,32 +71,55 @@ def compared(
     plan: Plan = WHOLE,
     look: Callable[..., Mapping[Look, Tensor]] = observe,
     mix: Tensor | None = None,
+    regions: Regions = ALL,
+    region: Sequence[int] = (),
+    style_regions: Sequence[Regions] = (),
+    free: Tensor | None = None,
 ) -> Objective:
     """The objective of pictures as they are, RGB 0…1, 3×H×W; `look` sees of a picture what is asked of it.
 
-    `mix` is the picture that places are matched as, the content where it is None.
+    `mix` is the picture that places are matched as, the content where it is None. `regions` of the result: `region` is
+    that of each style, 0 where none are given. `style_regions`: what counts of each. `free`, 1×H×W: how far each pixel
+    may leave the content.
     """
+    regions, free = regions.to(encoder.device), None if free is None else free.to(encoder.device)
+    style_regions = [one.to(encoder.device) for one in style_regions or [ALL] * len(styles)]
     seen = Seen(
         recipe=recipe,
         pixels=content.to(encoder.device),
         paintings=tuple(style.expand(3, *style.shape[1:]) for style in styles),
         mix=look(encoder, content if mix is None else mix, looks(recipe, "mix"), plan),
         content=look(encoder, content, looks(recipe, "content"), plan),
-        styles=tuple(look(encoder, style, looks(recipe, "style"), plan) for style in styles),
+        styles=tuple(
+            look(encoder, style, looks(recipe, "style"), plan, own)
+            for style, own in zip(styles, style_regions, strict=True)
+        ),
         blend=blend,
         area=area,
+        regions=regions,
+        region=tuple(region) or (0,) * len(styles),
+        style_regions=tuple(style_regions),
     )
-    return Objective(encoder, [term for family in losses.FAMILIES for term in family.build(seen)], plan)
+    terms = [term for family in losses.FAMILIES for term in family.build(seen)]
+    return Objective(encoder, terms, plan, regions, None if free is None else (seen.pixels, free))
 
 
 class Objective:
     """Eq. 5 and its companions at one level: a picture in, value, gradient and terms out.
 
     `plan` says how much of the picture is looked at at a time; it changes memory and speed, not the numbers.
+    `regions`: those that terms look at. `kept`: a picture, and how far each of its pixels may be left, 1×H×W.
     """
 
-    def __init__(self, encoder: Encoder, terms: Sequence[Term], plan: Plan = WHOLE) -> None:
-        self.encoder, self.plan = encoder, plan
+    def __init__(
+        self,
+        encoder: Encoder,
+        terms: Sequence[Term],
+        plan: Plan = WHOLE,
+        regions: Regions = ALL,
+        kept: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self.encoder, self.plan, self.regions, self.kept = encoder, plan, regions, kept
         self.terms = [term for term in terms if term.weight > 0]
         self.rows = [term for term in self.terms if isinstance(term, RowsTerm)]
         self.seeing = [term for term in self.terms if isinstance(term, LookTerm)]
@@ -99,7 +135,7 @@ class Objective:
         outputs: list[Tensor] = []
         gradients: list[Tensor] = []
         with torch.enable_grad():
-            pixels = picture.expand(3, *picture.shape[-2:])
+            pixels = self.shown(picture).expand(3, *picture.shape[-2:])
             for term in self.terms:
                 if isinstance(term, PixelTerm):
                     value = term.value(pixels)
@@ -110,6 +146,13 @@ class Objective:
         gradients.append(self._network(pixels, outputs[-1].detach(), parts))
         (gradient,) = torch.autograd.grad(outputs, picture, gradients)
         return self._evaluation(gradient, parts)
+
+    def shown(self, picture: Tensor) -> Tensor:
+        """The picture that is judged, y = p + m (x − p), of the one that the optimiser moves, x."""
+        if self.kept is None:
+            return picture
+        photo, free = self.kept
+        return torch.lerp(photo[: picture.shape[0]], picture, free)
 
     def renew(self, evaluation: int) -> bool:
         """Whether the next evaluation, after so many, makes targets anew; the optimiser asks this where it stands."""
@@ -129,7 +172,9 @@ class Objective:
 
     def _network(self, pixels: Tensor, prepared: Tensor, parts: dict[str, list[Tensor]]) -> Tensor:
         """Add the values of the terms that look through the network; gradient with respect to what it is given."""
-        walk = Walk(self.encoder, pixels, self.looks, self.plan)
+        if not self.looks:
+            return torch.zeros_like(prepared)
+        walk = Walk(self.encoder, pixels, self.looks, self.plan, self.regions)
 
         def visit(look: Look, F: Tensor, rows: slice) -> None:
             for term in self.rows:

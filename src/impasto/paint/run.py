@@ -97,9 +97,9 @@ class Transfer:
     """One transfer: read and prepared when it is made, carried out by `steps`, with a `result` at any moment.
 
     `content` and each of `styles` may be a path, the bytes of a file, a Pillow image, an array H×W×3 or a tensor 3×H×W.
-    `start` and `net` stand in place of `Recipe.init` and `Recipe.net`, so that a picture or a weights file need not lie
-    on this machine. Transfers one after the other may share `targets`. Raises ImageReadError, WeightsError, OptionError
-    or MemoryShortError before any work is done.
+    `files` holds pictures that the recipe names (`Recipe.init`, `mask`, `style_mask`, `keep`), by these names, and
+    `net` stands in place of `Recipe.net`, so that none of them need lie on this machine. Transfers one after the other
+    may share `targets`. Raises ImageReadError, WeightsError, OptionError or MemoryShortError before any work is done.
     """
 
     @torch.inference_mode(mode=False)
@@ -109,7 +109,7 @@ class Transfer:
         styles: Source | Sequence[Source],
         recipe: Recipe | None = None,
         *,
-        start: Source | None = None,
+        files: Mapping[str, Source] | None = None,
         net: Blob | None = None,
         targets: Targets | None = None,
     ) -> None:
@@ -117,7 +117,7 @@ class Transfer:
         self.targets = targets or Targets(limit=0)
         self.device = choose_device(recipe.device)
         self.limit = recipe.max_memory * memory.GIB or memory.available(self.device)
-        self.scene = scene.prepare(content, styles, recipe, start)
+        self.scene = scene.prepare(content, styles, recipe, files)
         self.weights = self.targets.weights(net or recipe.net)
         self.needs = estimate.plans(self.scene, self.encoder(recipe.border), self.limit)
         self._best = resize(self.scene.start, self.scene.sizes[0])
@@ -197,7 +197,8 @@ class Transfer:
             function = self.objective(number)
             try:
                 for step in self._optimize(function, number):
-                    self._best, self._losses = step.best, {**step.best_terms, "total": step.best_value}
+                    self._best = function.shown(step.best)
+                    self._losses = {**step.best_terms, "total": step.best_value}
                     self._seconds = time.perf_counter() - begun
                     yield Progress(
                         level=number + 1,
@@ -256,20 +257,33 @@ def follow(transfer: Transfer, watch: Callable[[Progress], object] = lambda _: N
 
 
 def steps(
-    content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None, **options: Any
+    content: Source,
+    styles: Source | Sequence[Source],
+    recipe: Recipe | None = None,
+    *,
+    files: Mapping[str, Source] | None = None,
+    **options: Any,
 ) -> Iterator[Progress]:
-    """Carry out a transfer, yielding a Progress after every step; `options` change fields of the recipe."""
-    return Transfer(content, styles, _with(recipe, options)).steps()
+    """Carry out a transfer, yielding a Progress after every step; arguments as those of `stylize`."""
+    return Transfer(content, styles, _with(recipe, options), files=files).steps()
 
 
-def stylize(content: Source, styles: Source | Sequence[Source], recipe: Recipe | None = None, **options: Any) -> Result:
+def stylize(
+    content: Source,
+    styles: Source | Sequence[Source],
+    recipe: Recipe | None = None,
+    *,
+    files: Mapping[str, Source] | None = None,
+    **options: Any,
+) -> Result:
     """Paint the content in the style of one or several pictures; `options` are fields of Recipe by name.
 
-    Paths, the bytes of files as `impasto.Blob`, Pillow images, arrays H×W×3 and tensors 3×H×W are accepted alike.
+    Paths, the bytes of files as `impasto.Blob`, Pillow images, arrays H×W×3 and tensors 3×H×W are accepted alike;
+    `files` holds those that options name, as in `stylize(photo, [a, b], mask=("sky", "rest"), files={"sky": array})`.
     Raises ImageReadError, WeightsError and OptionError before the work, DivergenceError and MemoryShortError (with the
     best picture as `result`) during it.
     """
-    return follow(Transfer(content, styles, _with(recipe, options)))
+    return follow(Transfer(content, styles, _with(recipe, options), files=files))
 
 
 def _with(recipe: Recipe | None, options: dict[str, Any]) -> Recipe:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -15,9 +15,12 @@ from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.layers import scale_of
-from impasto.paint import levels
+from impasto.network.regions import Regions
+from impasto.paint import levels, masking
+from impasto.paint.masking import Masks
 from impasto.pictures import color, detail, margins
-from impasto.pictures.read import Source, read
+from impasto.pictures.masks import average
+from impasto.pictures.read import Picture, Source, read
 from impasto.pictures.resize import fit, resize
 from impasto.recipe import INITS, Recipe
 
@@ -34,7 +37,8 @@ class Scene:
 
     `original`: the content, RGB 0…1, 3×H×W, at full size; `alpha`: its alpha, 1×H×W, or None. `content` and `styles`:
     what the transfer works on, of one channel where it works on luminance. `start`: where it begins, as `content`.
-    `blend`: a share of each style, with a sum of 1. `inputs`: names and SHA-256 by role. `notices`: for the user.
+    `masks`: where they count. `blend`: a share of each style, with a sum of 1. `inputs`: names and SHA-256 by role.
+    `notices`: for the user.
     """
 
     recipe: Recipe
@@ -43,6 +47,7 @@ class Scene:
     content: Tensor
     styles: tuple[Tensor, ...]
     start: Tensor
+    masks: Masks
     blend: tuple[float, ...]
     inputs: Mapping[str, Any]
     notices: tuple[str, ...]
@@ -70,6 +75,10 @@ class Scene:
     def paintings(self, size: tuple[int, int]) -> list[Tensor]:
         """The styles as they are at a size of the picture."""
         return [resize(style, own) for style, own in zip(self.styles, self._painting_sizes(size), strict=True)]
+
+    def style_regions(self, size: tuple[int, int]) -> list[Regions]:
+        """What counts of each style at a size of the picture."""
+        return [self.masks.of_style(n, own) for n, own in enumerate(self._painting_sizes(size))]
 
     def border(self, level: int) -> int:
         """Pixels of border that the network sees around a level, counted from 0.
@@ -110,48 +119,68 @@ class Scene:
         return color.restore(self.recipe.color, picture, original)
 
 
-def prepare(content: Source, styles: Source | Sequence[Source], recipe: Recipe, start: Source | None = None) -> Scene:
-    """Read the pictures and make them ready; `start` stands in place of `Recipe.init`.
+def prepare(
+    content: Source, styles: Source | Sequence[Source], recipe: Recipe, files: Mapping[str, Source] | None = None
+) -> Scene:
+    """Read the pictures and make them ready; `files` are those that the recipe names, where they are not paths.
 
     Raises ImageReadError for a picture that cannot be read, OptionError for a recipe that does not fit the pictures.
     """
+
+    def named(name: str, role: str) -> Picture:
+        return read((files or {}).get(name, name), role)
+
     several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
     if not several:
         raise OptionError("styles: at least one style picture is needed")
     blend = shares(recipe, len(several))
     source = read(content, "content")
     style_pictures = [read(style, "style") for style in several]
-    paintings = [margins.trim(style.rgb) if recipe.style_trim else style.rgb for style in style_pictures]
+    trimmed = [margins.margins(style.rgb) if recipe.style_trim else (0, 0, 0, 0) for style in style_pictures]
+    paintings = [margins.cut(style.rgb, lines) for style, lines in zip(style_pictures, trimmed, strict=True)]
     size = fit(source.size, recipe.size)
     original = resize(source.rgb, size)
     longest = max(1, round(max(size) * recipe.style_scale))
     scaled = [resize(p, fit((p.shape[1], p.shape[2]), longest)) for p in paintings]
+    alpha = None if source.alpha is None else resize(source.alpha, size)
+    ways = [partial(_cut, lines, (p.shape[1], p.shape[2])) for lines, p in zip(trimmed, scaled, strict=True)]
+    masks = masking.prepare(recipe, size, blend, alpha, list(zip(style_pictures, ways, strict=True)), read=named)
     base, ready = color.prepare(recipe.color, original, scaled)
     pictures = {"content": [source], "styles": style_pictures}
-    if start is not None or recipe.init not in INITS:
-        pictures["init"] = [read(recipe.init if start is None else start, "init")]
+    if recipe.init not in INITS:
+        pictures["init"] = [named(recipe.init, "init")]
         begin = resize(pictures["init"][0].rgb, size)
     else:
         begin = _start(recipe, base, scaled[0])
     if base.shape[0] == 1 and begin.shape[0] == 3:
         begin = color.luminance(begin)
     notices = [notice for given in pictures.values() for picture in given for notice in picture.notices]
+    notices += masks.notices
     notices += [
         f"style {picture.name}: a plain margin at its edge is cut off (style_trim)"
-        for picture, painting in zip(style_pictures, paintings, strict=True)
-        if picture.rgb.shape != painting.shape
+        for picture, lines in zip(style_pictures, trimmed, strict=True)
+        if any(lines)
     ]
     return Scene(
         recipe=recipe,
         original=original,
-        alpha=None if source.alpha is None else resize(source.alpha, size),
+        alpha=alpha,
         content=base,
         styles=tuple(ready),
         start=begin,
+        masks=masks,
         blend=blend,
-        inputs={role: [{"name": p.name, "sha256": p.sha256} for p in given] for role, given in pictures.items()},
+        inputs={
+            role: [{"name": p.name, "sha256": p.sha256} for p in given]
+            for role, given in {**pictures, **masks.inputs}.items()
+        },
         notices=tuple(notices),
     )
+
+
+def _cut(lines: tuple[int, int, int, int], size: tuple[int, int], mask: Tensor) -> Tensor:
+    """A mask as large as a painting was, cut and scaled as the painting itself."""
+    return average(margins.cut(mask, lines), size)
 
 
 def shares(recipe: Recipe, count: int) -> tuple[float, ...]:

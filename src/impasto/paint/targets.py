@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from impasto.files import Blob
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
+from impasto.network.regions import ALL, Regions, digest
 from impasto.network.tiles import Plan, observe
 from impasto.network.weights.loading import Weights, load
 
@@ -44,13 +43,15 @@ class Targets:
             self._networks[key] = load(net)
         return self._networks[key]
 
-    def look(self, encoder: Encoder, picture: Tensor, looks: Sequence[Look], plan: Plan) -> Mapping[Look, Tensor]:
-        """What `looks` see of a picture 3×H×W, RGB 0…1."""
+    def look(
+        self, encoder: Encoder, picture: Tensor, looks: Sequence[Look], plan: Plan, regions: Regions = ALL
+    ) -> Mapping[Look, Tensor]:
+        """What `looks` see of a picture 3×H×W, RGB 0…1, and of its regions."""
         if not self.limit:
-            return observe(encoder, picture, looks, plan)
-        seen = (encoder.identity, _digest(picture))
+            return observe(encoder, picture, looks, plan, regions)
+        seen = (encoder.identity, digest(picture), regions.identity)
         missing = [look for look in looks if (*seen, look) not in self._kept]
-        found = observe(encoder, picture, missing, plan) if missing else {}
+        found = observe(encoder, picture, missing, plan, regions) if missing else {}
         answer = {look: found[look] if look in found else self._kept[*seen, look] for look in looks}
         for look, value in answer.items():
             self._kept[*seen, look] = value
@@ -58,9 +59,3 @@ class Targets:
         while self._kept and sum(value.nbytes for value in self._kept.values()) > self.limit:
             self._kept.popitem(last=False)
         return answer
-
-
-def _digest(picture: Tensor) -> str:
-    """What tells one picture from another."""
-    values = picture.detach().to("cpu", torch.float32).contiguous()
-    return hashlib.sha256(values.numpy().tobytes()).hexdigest() + str(tuple(values.shape))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["margins", "trim"]
+__all__ = ["cut", "margins", "trim"]
 
 DEEPEST = 0.05  # share of a side that a margin may take; more is part of the painting
 PLAIN = 0.06  # spread along a line of the margin, its standard deviation on 0…1
@@ -23,8 +23,13 @@ def margins(rgb: Tensor) -> tuple[int, int, int, int]:
 
 def trim(rgb: Tensor) -> Tensor:
     """The picture without its margins, 3×H'×W'."""
-    top, bottom, left, right = margins(rgb)
-    return rgb[:, top : rgb.shape[1] - bottom, left : rgb.shape[2] - right]
+    return cut(rgb, margins(rgb))
+
+
+def cut(picture: Tensor, lines: tuple[int, int, int, int]) -> Tensor:
+    """A picture C×H×W without so many lines at the top, bottom, left and right."""
+    top, bottom, left, right = lines
+    return picture[:, top : picture.shape[1] - bottom, left : picture.shape[2] - right]
 
 
 def _depth(picture: Tensor) -> int:

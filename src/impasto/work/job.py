@@ -17,12 +17,13 @@ from impasto import files
 from impasto.errors import OptionError
 from impasto.files import Blob
 from impasto.network.weights.known import KNOWN, split
-from impasto.recipe import INITS, Recipe
+from impasto.recipe import Recipe
 from impasto.text import shown
 
 __all__ = ["NETWORK", "Job", "file_names", "name_of", "reads"]
 
 NETWORK = "the network"  # what messages call it
+NAMING = ("init", "mask", "style_mask", "keep")  # fields of Recipe that name pictures
 SPEED = ("device", "max_memory", "tile")  # fields of Recipe that change no picture
 KEY, LONG_KEY = 8, 16  # digits of the key in a file's name; the second for two jobs whose names would be the same
 LONGEST = 200  # bytes of a name before its key, so that all of it stays below the 255 that file systems take
@@ -33,16 +34,17 @@ class Job:
     """Pictures, by path or as bytes, the recipe, and `place`, where the result belongs.
 
     `place` is relative to the output folder, with / on every system, without key and suffix: `holiday/beach-night`.
-    A job that is `packed` holds all its files as bytes, so that it is the same work on any machine: `start` and `net`
-    are those that the recipe names, if any. `suffix` is the format of the result, `trace` whether its steps are
-    written down, `memory` the GiB it may take where the recipe leaves it open; 0: most of what is free.
+    A job that is `packed` holds all its files as bytes, so that it is the same work on any machine: `files` are the
+    pictures that the recipe names, by these names, and `net` is its network, if any. `suffix` is the format of the
+    result, `trace` whether its steps are written down, `memory` the GiB it may take where the recipe leaves it open; 0:
+    most of what is free.
     """
 
     content: str | Blob
     styles: tuple[str | Blob, ...]
     recipe: Recipe
     place: str = ""
-    start: Blob | None = None
+    files: tuple[tuple[str, Blob], ...] = ()
     net: Blob | None = None
     suffix: str = ".png"
     trace: bool = False
@@ -52,14 +54,19 @@ class Job:
     def key(self) -> str:
         """Hash (hex) of the bytes of all inputs and of the recipe, but for what changes its speed only."""
         recipe = self.recipe.model_dump(mode="json", exclude=set(SPEED))
-        init, known = self.recipe.init, KNOWN.get(self.recipe.net)
-        path, form = split(self.recipe.net)
+        known, (path, form) = KNOWN.get(self.recipe.net), split(self.recipe.net)
+        held = dict(self.files)
+        digests = {name: _digest(held.get(name, name)) for name in self.recipe.files().values()}
+        for field in NAMING:
+            value = recipe[field]
+            recipe[field] = (
+                digests.get(value, value) if isinstance(value, str) else [digests.get(one, one) for one in value]
+            )
         made_of = {
             "content": _digest(self.content),
             "styles": [_digest(style) for style in self.styles],
             "recipe": {
                 **recipe,
-                "init": init if init in INITS else _digest(self.start or init),
                 "net": known.checksum if known else _digest(self.net or path) + (f"@{form}" if form else ""),
             },
         }
@@ -67,19 +74,21 @@ class Job:
 
     def packed(self, net: Blob | None) -> Job:
         """The job with its files as bytes; raises ImageReadError for a picture that cannot be read."""
-        init = self.recipe.init
+        held = dict(self.files)
+        named = {name: role for role, name in self.recipe.files().items()}
         return replace(
             self,
             content=_read(self.content, "content"),
             styles=tuple(_read(style, "style") for style in self.styles),
-            start=None if init in INITS else _read(self.start or init, "init"),
+            files=tuple((name, _read(held.get(name, name), role)) for name, role in named.items()),
             net=net,
         )
 
     @property
     def blobs(self) -> tuple[Blob, ...]:
         """All files of a packed job, in one order."""
-        return tuple(one for one in (self.content, *self.styles, self.start, self.net) if isinstance(one, Blob))
+        every = (self.content, *self.styles, *(blob for _, blob in self.files), self.net)
+        return tuple(one for one in every if isinstance(one, Blob))
 
     def filled(self, parts: Iterable[bytes]) -> Job:
         """A packed job with other bytes in its files, in the order of `blobs`."""
@@ -88,7 +97,7 @@ class Job:
             self,
             content=next(filled),
             styles=tuple(next(filled) for _ in self.styles),
-            start=self.start and next(filled),
+            files=tuple((name, next(filled)) for name, _ in self.files),
             net=self.net and next(filled),
         )
 
@@ -96,8 +105,7 @@ class Job:
 def reads(content: str, styles: Sequence[str], recipe: Recipe) -> dict[str, str]:
     """The files that a run reads, by what messages call them: its pictures, then its network."""
     files = {"the content": content, **{f"the style {shown(style)}": style for style in styles}}
-    if recipe.init not in INITS:
-        files["the init"] = recipe.init
+    files.update({f"the {role}": name for role, name in recipe.files().items()})
     if recipe.net not in KNOWN:
         files[NETWORK] = split(recipe.net)[0]
     return files

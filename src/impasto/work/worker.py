@@ -47,7 +47,7 @@ def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = N
     recipe = job.recipe
     if job.memory and not recipe.max_memory:
         recipe = recipe.replace(max_memory=job.memory)
-    transfer = Transfer(job.content, job.styles, recipe, start=job.start, net=job.net, targets=targets)
+    transfer = Transfer(job.content, job.styles, recipe, files=dict(job.files), net=job.net, targets=targets)
     transfer.keep_buffers()
     text = io.StringIO()
     trace = Trace(text, made(job.recipe, transfer.scene.inputs)) if job.trace else None
