@@ -13,7 +13,9 @@ from impasto.errors import OptionError
 from impasto.text import nearest
 
 __all__ = [
+    "COPIES",
     "STYLE_LOSSES",
+    "CopyText",
     "LaplacianText",
     "LayerText",
     "Listed",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 Key = TypeVar("Key")
+COPIES = ("turned", "mirrored", "tilted", "scaled")
 STYLE_LOSSES = ("gram", "neighbours", "moments")
 
 
@@ -90,6 +93,13 @@ def _check_style_loss(text: str) -> str:
     return text.strip()
 
 
+def _check_copy(text: str) -> str:
+    if text not in COPIES:
+        raise OptionError(f"no copies {text!r}; did you mean {nearest(str(text), COPIES)}? ({', '.join(COPIES)})")
+    return text
+
+
+CopyText = Annotated[str, BeforeValidator(_check_copy)]
 LayerText = Annotated[str, BeforeValidator(_check_layer)]
 LaplacianText = Annotated[str, BeforeValidator(_check_laplacian)]
 StyleLossText = Annotated[str, BeforeValidator(_check_style_loss)]

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from impasto import layers
 from impasto.errors import OptionError
 from impasto.options import (
+    CopyText,
     LaplacianText,
     LayerText,
     Listed,
@@ -126,6 +127,13 @@ class Recipe(Written):
         ge=0,
         le=1,
     )
+    match_mix: float = _field(
+        0.5,
+        "Weights of the loss",
+        "For neighbours: the share of the picture so far in what is matched, the rest is the photo; as strength.",
+        ge=0,
+        le=1,
+    )
     palette_weight: float = _field(
         0.0,
         "Weights of the loss",
@@ -162,6 +170,13 @@ class Recipe(Written):
         "Layers",
         "NAME[:W]: a layer that neighbours looks at, with its weight (1/K by default). Repeatable.",
         min_length=1,
+    )
+
+    match_copies: Annotated[tuple[CopyText, ...], Several] = _field(
+        (),
+        "Layers",
+        "Copies of the paintings where neighbours and patches are looked for as well: turned (90°, 180°, 270°), "
+        "mirrored, tilted (±7.5°), scaled (0.95, 1.05). Repeatable.",
     )
 
     net: str = _field(
@@ -205,6 +220,13 @@ class Recipe(Written):
         "neighbours 30.",
         min_length=1,
     )
+    polish: int = _field(
+        0,
+        "Optimisation",
+        "With neighbours: evaluations at the end in which each layer is matched for itself; more like the painting.",
+        ge=0,
+        le=100_000,
+    )
     levels: int = _field(
         0,
         "Optimisation",
@@ -218,7 +240,8 @@ class Recipe(Written):
     seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
 
     def __init__(self, /, **options: Any) -> None:
-        own = NEIGHBOURS if "neighbours" in str(options.get("style_loss")) else {}
+        own = dict(NEIGHBOURS) if "neighbours" in str(options.get("style_loss")) else {}
+        own["match_mix"] = options.get("strength", Recipe.model_fields["strength"].default)
         try:
             super().__init__(**{**own, **options})
         except ValidationError as error:

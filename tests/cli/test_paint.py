@@ -177,10 +177,12 @@ TYPED: dict[str, tuple[list[str], object]] = {  # field: what is typed, what arr
     "content_layer": (["--content-layer", "relu4_2:2,conv3_1"], ("relu4_2:2", "conv3_1")),
     "style_layer": (["--style-layer", "conv1_1"], ("conv1_1",)),
     "style_loss": (["--style-loss", "neighbours,gram:0.1"], ("neighbours", "gram:0.1")),
+    "match_mix": (["--match-mix", "0.75"], 0.75),
     "mask": (["--mask=sky.png", "--mask=rest"], ("sky.png", "rest")),
     "style_mask": (["--style-mask=a,b.png"], ("a,b.png",)),
     "keep": (["--keep", "face.png"], "face.png"),
     "strength": (["--strength", "0.25"], 0.25),
+    "match_copies": (["--match-copies", "turned,mirrored"], ("turned", "mirrored")),
     "match_layer": (["--match-layer", "relu2_1:2", "--match-layer", "relu3_1"], ("relu2_1:2", "relu3_1")),
     "iterations": (["--iterations", "9", "8,7"], (9, 8, 7)),
 }

@@ -10,8 +10,11 @@ from torch import Tensor
 
 import plain
 from impasto.errors import OptionError
+from impasto.layers import scale_of
 from impasto.losses.gaussians import of, wasserstein_gaussian
+from impasto.losses.terms import RowsTerm
 from impasto.network.encoder import Encoder
+from impasto.network.regions import Regions
 from impasto.network.tiles import WHOLE, Plan
 from impasto.paint.objective import Objective, compared
 from impasto.paint.run import Transfer, stylize
@@ -125,3 +128,58 @@ def test_a_style_loss_that_is_none(text: str, said: str) -> None:
         Recipe(style_loss=text)
     with pytest.raises(OptionError, match="at least one must be above 0"):
         Recipe(style_loss="gram:0", content_weight=0)
+
+
+def targets_of(recipe: Recipe, style: Tensor, copies: list[Tensor], **options: Any) -> dict[str, Tensor]:
+    """The gradient at zero maps of the neighbours' term: minus its targets, but for a factor of each layer."""
+    encoder = Encoder(plain.weights(), border=16)
+    given = [[(copy, Regions()) for copy in copies]] if copies else []
+    function = compared(recipe, encoder, CONTENT, [style], copies=given, **options)
+    (term,) = (t for t in function.terms if isinstance(t, RowsTerm))
+    found = {}
+    for look in term.looks:
+        F = torch.zeros(encoder.width(look.layer), *(-(-side // max(4, scale_of(look.layer))) for side in (43, 54)))
+        F.requires_grad_()
+        (gradient,) = torch.autograd.grad(term.value(look, F, slice(0, F.shape[1])), F)
+        found[look.layer] = -gradient
+    return found
+
+
+def test_a_mirrored_painting_offers_the_painting_in_its_copy() -> None:
+    recipe = Recipe(style_loss="neighbours", match_layer=("relu1_1", "relu2_1"))
+    plainly, mirrored = (targets_of(recipe, s, c) for s, c in ((CONTENT, []), (CONTENT.flip(2), [CONTENT])))
+    for name, target in plainly.items():
+        assert torch.allclose(target, mirrored[name], rtol=1e-3, atol=1e-9)
+
+
+def test_polishing_matches_each_layer_for_itself() -> None:
+    recipe = Recipe(style_loss="neighbours", match_layer=("relu1_1", "relu2_1"))
+    apart = targets_of(recipe, STYLE, [], apart=True)
+    for name in apart:
+        alone = targets_of(recipe.replace(match_layer=name), STYLE, [])[name]
+        together = targets_of(recipe, STYLE, [])[name]
+        a, b, c = (maps / maps.norm() for maps in (apart[name], alone, together))
+        assert (a - b).norm() < 1e-4 < (a - c).norm()
+
+
+def test_a_transfer_is_polished_at_the_end_with_copies(thin_path: str) -> None:
+    options = {
+        **QUICK,
+        "style_loss": "neighbours",
+        "polish": 4,
+        "match_copies": ("turned", "mirrored"),
+        "net": thin_path,
+    }
+    found = list(Transfer(CONTENT, [STYLE, OTHER], Recipe(**options)).steps())
+    assert [(step.level, step.size) for step in found][-1] == (3, (38, 48))
+    assert found[-1].step == found[-1].steps == 4
+    assert found[-1].fraction == pytest.approx(1)
+    assert not Transfer(CONTENT, STYLE, Recipe(**{**options, "style_loss": "gram"})).scene.polished
+
+
+def test_the_mix_follows_the_strength_unless_it_is_named() -> None:
+    assert Recipe(strength=0.2).match_mix == 0.2
+    assert Recipe(strength=0.2).replace(strength=0.7).match_mix == 0.7
+    assert Recipe(strength=0.2, match_mix=0.9).replace(strength=0.7).match_mix == 0.9
+    with pytest.raises(OptionError, match="did you mean turned"):
+        Recipe(match_copies="turnd")

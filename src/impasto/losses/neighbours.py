@@ -15,7 +15,7 @@ from torch import Tensor
 
 from impasto.layers import resolve, scale_of
 from impasto.losses.matching import assign, divide, nearest, thinned
-from impasto.losses.terms import RowsTerm, Seen, Term, at_least, wide
+from impasto.losses.terms import RowsTerm, Seen, Term, View, at_least, wide
 from impasto.network.looks import Look, cells
 from impasto.network.regions import Regions
 from impasto.recipe import Recipe
@@ -47,19 +47,17 @@ def build(seen: Seen) -> list[Term]:
     weights = resolve(recipe.match_layer)
     size = _size(seen.pixels)
     ours = {name: seen.mix[Look(name, "map", "mix", step=STEP)] for name in weights}
-    theirs = []
-    for pixels, style, own in zip(seen.paintings, seen.styles, seen.style_regions, strict=True):
-        maps = {name: style[Look(name, "map", "style", step=STEP)] for name in weights}
-        counted = _counted(own, _size(pixels)).to(ours[next(iter(weights))].device)
-        kept = counted[thinned(len(counted), CANDIDATES, recipe.seed).to(counted.device)]
-        theirs.append(_columns(maps, _size(pixels))[:, kept])
+    theirs = [_candidates(views, weights, recipe.seed) for views in seen.views()]
     parts = _parts(seen, size) if seen.regions else None
-    taken = _match(ours, theirs, size, seen.blend if parts is None else parts, weights)
-    columns = torch.cat(theirs, 1)
-    targets = {
-        name: _own(part[:, taken], size, ours[name], _side(name))
-        for name, part in zip(weights, torch.split(columns, [len(F) for F in ours.values()]), strict=True)
-    }
+    shares = seen.blend if parts is None else parts
+    targets = {}
+    for group in [[name] for name in weights] if seen.apart else [list(weights)]:
+        own = {name: ours[name] for name in group}
+        several = [{name: columns[name] for name in group} for columns in theirs]
+        taken = _match(own, [torch.cat(list(columns.values())) for columns in several], size, shares, weights)
+        for name, F in own.items():
+            columns = torch.cat([one[name] for one in several], 1)
+            targets[name] = _own(columns[:, taken], size, F, _side(name))
     if parts is not None:  # where no painting counts, the picture stays what it was matched as
         cover = parts.sum(0, keepdim=True)
         for name, T in targets.items():
@@ -78,6 +76,22 @@ def build(seen: Seen) -> list[Term]:
     return [RowsTerm("neighbours", recipe.style_weight * strength, looks, value)]
 
 
+def _candidates(views: Sequence[View], weights: Mapping[str, float], seed: int) -> dict[str, Tensor]:
+    """Places of a painting and its copies that may be taken, at most CANDIDATES: by layer what it sees there, N×Q."""
+    sizes = [_size(view.pixels) for view in views]
+    counted = [_counted(view.regions, size) for view, size in zip(views, sizes, strict=True)]
+    chosen = torch.zeros(sum(map(len, counted)), dtype=torch.bool)
+    chosen[thinned(len(chosen), CANDIDATES, seed)] = True
+    found: dict[str, list[Tensor]] = {name: [] for name in weights}
+    for view, size, places, mine in zip(
+        views, sizes, counted, torch.split(chosen, [len(c) for c in counted]), strict=True
+    ):
+        for name in weights:
+            F = view.seen[Look(name, "map", "style", step=STEP)]
+            found[name].append(_columns({name: F}, size)[:, places.to(F.device)[mine.to(F.device)]])
+    return {name: torch.cat(parts, 1) for name, parts in found.items()}
+
+
 def _match(
     ours: Mapping[str, Tensor],
     theirs: Sequence[Tensor],
@@ -90,7 +104,7 @@ def _match(
     `blend`: the share of each painting in all places, or its part of each place, K×P.
     """
     channels = [len(F) for F in ours.values()]
-    scale = torch.cat([torch.full((n, 1), w**0.5 / n) for n, w in zip(channels, weights.values(), strict=True)])
+    scale = torch.cat([torch.full((n, 1), weights[name] ** 0.5 / n) for name, n in zip(ours, channels, strict=True)])
     scale = scale.to(theirs[0].device)
     cover = blend.sum(0) if isinstance(blend, Tensor) else torch.ones(size[0] * size[1], device=scale.device)
     places = [(rows, slice(rows.start * size[1], rows.stop * size[1])) for rows in _strips(size)]

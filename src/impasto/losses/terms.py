@@ -18,7 +18,16 @@ from impasto.network.looks import Look
 from impasto.network.regions import ALL, Regions
 from impasto.recipe import Recipe
 
-__all__ = ["Family", "LookTerm", "PixelTerm", "RowsTerm", "Seen", "Term", "at_least", "energy", "total", "wide"]
+__all__ = ["Family", "LookTerm", "PixelTerm", "RowsTerm", "Seen", "Term", "View", "at_least", "energy", "total", "wide"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A painting, or a copy of it, as it is looked for places: pixels 3×H×W, what was seen, what of it counts."""
+
+    pixels: Tensor
+    seen: Mapping[Look, Tensor]
+    regions: Regions = ALL
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,8 @@ class Seen:
     `pixels` and `paintings`: the content and the style pictures, RGB 0…1, 3×H×W, at the level's size. `content`, for
     each style picture `styles`, and `mix`, the picture that is matched: what was seen of it, by look. `blend`: w_i of
     eq. 6. `area`: pixels of the full size over pixels of this level. `regions`: those of the result, of which `region`
-    is that of each style; `style_regions`: what counts of each style.
+    is that of each style; `style_regions`: what counts of each style; `copies` of each, where places are looked for as
+    well. `apart`: whether each layer is matched for itself.
     """
 
     recipe: Recipe
@@ -42,6 +52,14 @@ class Seen:
     regions: Regions = ALL
     region: tuple[int, ...] = ()
     style_regions: tuple[Regions, ...] = ()
+    copies: tuple[tuple[View, ...], ...] = ()
+    apart: bool = False
+
+    def views(self) -> list[list[View]]:
+        """Of each style itself and its copies."""
+        copies = self.copies or ((),) * len(self.styles)
+        own = zip(self.paintings, self.styles, self.style_regions, strict=True)
+        return [[View(*one), *several] for one, several in zip(own, copies, strict=True)]
 
     def shares(self, layer: str) -> list[tuple[int, int, float]]:
         """What is compared at a layer: a region, a style by its number, and how much that counts.

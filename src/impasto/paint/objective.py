@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto import losses
-from impasto.losses.terms import LookTerm, PixelTerm, RowsTerm, Seen, Term, total
+from impasto.losses.terms import LookTerm, PixelTerm, RowsTerm, Seen, Term, View, total
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
 from impasto.network.regions import ALL, Regions
@@ -32,17 +32,24 @@ def looks(recipe: Recipe, whose: str | None = None) -> list[Look]:
 
 
 def at(
-    scene: Scene, size: tuple[int, int], encoder: Encoder, targets: Targets, plan: Plan, *, best: Tensor | None = None
+    scene: Scene,
+    size: tuple[int, int],
+    encoder: Encoder,
+    targets: Targets,
+    plan: Plan,
+    *,
+    best: Tensor | None = None,
+    apart: bool = False,
 ) -> Objective:
     """What the optimiser minimises at a size (height, width): a function of a picture of that size.
 
-    `best`: the picture so far, where there is one.
+    `best`: the picture so far, where there is one. `apart`: whether it is matched as it is, each layer for itself.
     """
     recipe, (height, width) = scene.recipe, size
     content = resize(scene.content, size).expand(3, height, width)
     area = scene.size[0] * scene.size[1] / (height * width)
     paintings = scene.paintings(size)
-    mix = scene.mix(best, size).expand(3, height, width)
+    mix = scene.mix(best, size, alone=apart).expand(3, height, width)
     return compared(
         recipe,
         encoder,
@@ -57,6 +64,8 @@ def at(
         region=scene.masks.regions,
         style_regions=scene.style_regions(size),
         free=scene.masks.changed(size),
+        copies=scene.copies(size),
+        apart=apart,
     )
 
 
@@ -75,15 +84,18 @@ def compared(
     region: Sequence[int] = (),
     style_regions: Sequence[Regions] = (),
     free: Tensor | None = None,
+    copies: Sequence[Sequence[tuple[Tensor, Regions]]] = (),
+    apart: bool = False,
 ) -> Objective:
     """The objective of pictures as they are, RGB 0…1, 3×H×W; `look` sees of a picture what is asked of it.
 
     `mix` is the picture that places are matched as, the content where it is None. `regions` of the result: `region` is
     that of each style, 0 where none are given. `style_regions`: what counts of each. `free`, 1×H×W: how far each pixel
-    may leave the content.
+    may leave the content. `copies` of each style, and what counts of them. `apart`: each layer is matched for itself.
     """
     regions, free = regions.to(encoder.device), None if free is None else free.to(encoder.device)
     style_regions = [one.to(encoder.device) for one in style_regions or [ALL] * len(styles)]
+    matched = [one for one in looks(recipe, "style") if one.kind == "map"]
     seen = Seen(
         recipe=recipe,
         pixels=content.to(encoder.device),
@@ -99,6 +111,13 @@ def compared(
         regions=regions,
         region=tuple(region) or (0,) * len(styles),
         style_regions=tuple(style_regions),
+        copies=tuple(
+            tuple(
+                View(picture, look(encoder, picture, matched, plan), own.to(encoder.device)) for picture, own in several
+            )
+            for several in copies
+        ),
+        apart=apart,
     )
     terms = [term for family in losses.FAMILIES for term in family.build(seen)]
     return Objective(encoder, terms, plan, regions, None if free is None else (seen.pixels, free))

@@ -153,9 +153,9 @@ class Transfer:
         """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size."""
         encoder = self.encoder(self.scene.border(level))
         best = self._best if level else None
-        return objective.at(
-            self.scene, self.scene.sizes[level], encoder, self.targets, self.needs[level].plan, best=best
-        )
+        last = self.scene.polished and level == len(self.scene.sizes) - 1
+        size, plan = self.scene.sizes[level], self.needs[level].plan
+        return objective.at(self.scene, size, encoder, self.targets, plan, best=best, apart=last)
 
     def steps(self) -> Iterator[Progress]:
         """Do the work, one evaluation of the gradient at a time.

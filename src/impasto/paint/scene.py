@@ -15,10 +15,11 @@ from torch import Tensor
 
 from impasto.errors import OptionError
 from impasto.layers import scale_of
-from impasto.network.regions import Regions
+from impasto.network.regions import ALL, Regions
 from impasto.paint import levels, masking
 from impasto.paint.masking import Masks
 from impasto.pictures import color, detail, margins
+from impasto.pictures.copies import copies
 from impasto.pictures.masks import average
 from impasto.pictures.read import Picture, Source, read
 from impasto.pictures.resize import fit, resize
@@ -59,8 +60,14 @@ class Scene:
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
-        """Height and width of each level, coarse to fine."""
-        return levels.sizes(*self.size, self.recipe.levels, FIRST if self.matched else levels.COARSEST)
+        """Height and width of each level, coarse to fine; the last one twice where it is polished."""
+        sizes = levels.sizes(*self.size, self.recipe.levels, FIRST if self.matched else levels.COARSEST)
+        return sizes + sizes[-1:] if self.polished else sizes
+
+    @property
+    def polished(self) -> bool:
+        """Whether a level follows in which each layer is matched for itself."""
+        return self.matched and self.recipe.polish > 0
 
     @property
     def matched(self) -> bool:
@@ -70,11 +77,26 @@ class Scene:
     @cached_property
     def evaluations(self) -> list[int]:
         """Gradient evaluations of each level."""
-        return levels.evaluations(self.recipe.iterations, len(self.sizes))
+        count = len(self.sizes) - self.polished
+        own = levels.evaluations(self.recipe.iterations, count)
+        return [*own, self.recipe.polish] if self.polished else own
 
     def paintings(self, size: tuple[int, int]) -> list[Tensor]:
         """The styles as they are at a size of the picture."""
         return [resize(style, own) for style, own in zip(self.styles, self._painting_sizes(size), strict=True)]
+
+    def copies(self, size: tuple[int, int]) -> list[list[tuple[Tensor, Regions]]]:
+        """Of each style the copies in which places are looked for as well, and what counts of them."""
+        kinds = self.recipe.match_copies if self.matched else ()
+        if not kinds:
+            return []
+        found = []
+        for painting, own in zip(self.paintings(size), self.style_regions(size), strict=True):
+            pictures = copies(painting, kinds)
+            masks = copies(own.masks[0], kinds) if own else [None] * len(pictures)
+            counted = [ALL if mask is None else Regions({0: mask}) for mask in masks]
+            found.append(list(zip(pictures, counted, strict=True)))
+        return found
 
     def style_regions(self, size: tuple[int, int]) -> list[Regions]:
         """What counts of each style at a size of the picture."""
@@ -98,16 +120,19 @@ class Scene:
         paintings = list(zip(self.paintings(size), self.blend, strict=True))
         return detail.finer(best, size, resize(self.start, size), paintings, self.recipe.seed)
 
-    def mix(self, best: Tensor | None, size: tuple[int, int]) -> Tensor:
+    def mix(self, best: Tensor | None, size: tuple[int, int], *, alone: bool = False) -> Tensor:
         """What is matched at a size: the content mixed with the best picture so far, None at the first level.
 
-        The picture carries the finest detail of the content, which it has not painted yet (arXiv:2203.13215, 3.4).
+        The picture carries the finest detail of the content, which it has not painted yet (arXiv:2203.13215, 3.4);
+        `alone` it is matched as it is.
         """
+        if alone and best is not None:
+            return best.cpu()
         content = resize(self.content, size)
         if best is None:
             return content
         carried = detail.carrying(best.to(content), content)
-        return torch.lerp(content.expand_as(carried), carried, self.recipe.strength)
+        return torch.lerp(content.expand_as(carried), carried, self.recipe.match_mix)
 
     def _painting_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         own = [(style.shape[1], style.shape[2]) for style in self.styles]
