@@ -33,7 +33,7 @@ INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
 REST, ALL_OF_IT = "rest", "none"  # in place of a mask: what no other covers; all of a painting
 PATHS = ("mask", "style_mask")  # fields of several paths
 # What is right for neighbours where nothing is said: the match holds the content, and few steps are enough.
-NEIGHBOURS = {"content_weight": 0.0, "style_weight": 1.0, "palette_weight": 0.3, "iterations": (30,)}
+NEIGHBOURS = {"content_weight": 0.0, "style_weight": 1.0, "palette_weight": 0.3, "iterations": (30,), "match_every": 15}
 GROUPS = ("Picture", "Regions", "Weights of the loss", "Layers", "Network", "Optimisation")
 
 
@@ -236,6 +236,13 @@ class Recipe(Written):
     )
     learning_rate: float = _field(
         0.02, "Optimisation", "Step of Adam, in pixel values 0…1; L-BFGS finds its own.", gt=0, le=1
+    )
+    match_every: int = _field(
+        20,
+        "Optimisation",
+        "For neighbours and patches: gradient evaluations from one match to the next; with neighbours 15.",
+        ge=1,
+        le=100_000,
     )
     seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
 

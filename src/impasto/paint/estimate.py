@@ -75,7 +75,7 @@ def seconds(scene: Scene, needs: list[Need], encoder: Callable[[int], Encoder], 
         taken.append(time.perf_counter() - begun)
     looking = (1 + len(scene.styles)) / 2  # of each level: two pictures looked at cost one evaluation
     work = [
-        _bordered(own, scene.border(level)) * (count + looking)
+        _bordered(own, scene.border(level)) * (count + looking * len(scene.rounds(level)))
         for level, (own, count) in enumerate(zip(scene.sizes, scene.evaluations, strict=True))
     ]
     return min(taken) / _bordered(size, border) * sum(work)

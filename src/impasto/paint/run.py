@@ -149,10 +149,13 @@ class Transfer:
         dtype = choose_precision(recipe.precision, self.device)
         return Encoder(self.weights, pooling=recipe.pooling, border=border, device=self.device, dtype=dtype)
 
-    def objective(self, level: int) -> Objective:
-        """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size."""
+    def objective(self, level: int, *, again: bool = False) -> Objective:
+        """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size.
+
+        `again`: whether the level has begun already, and its places are matched anew.
+        """
         encoder = self.encoder(self.scene.border(level))
-        best = self._best if level else None
+        best = self._best if level or again else None
         last = self.scene.polished and level == len(self.scene.sizes) - 1
         size, plan = self.scene.sizes[level], self.needs[level].plan
         return objective.at(self.scene, size, encoder, self.targets, plan, best=best, apart=last)
@@ -194,35 +197,38 @@ class Transfer:
         work = [count * height * width for count, (height, width) in zip(evaluations, sizes, strict=True)]
         done = 0
         for number, size in enumerate(sizes):
-            function = self.objective(number)
+            before = 0
             try:
-                for step in self._optimize(function, number):
-                    self._best = function.shown(step.best)
-                    self._losses = {**step.best_terms, "total": step.best_value}
-                    self._seconds = time.perf_counter() - begun
-                    yield Progress(
-                        level=number + 1,
-                        levels=len(sizes),
-                        size=size,
-                        step=step.index,
-                        steps=evaluations[number],
-                        loss=step.value,
-                        losses=step.terms,
-                        fraction=(done + step.index * size[0] * size[1]) / sum(work),
-                        seconds=self._seconds,
-                        transfer=self,
-                    )
+                for count in self.scene.rounds(number):
+                    function = self.objective(number, again=before > 0)
+                    for step in self._optimize(function, number, count):
+                        self._best = function.shown(step.best)
+                        self._losses = {**step.best_terms, "total": step.best_value}
+                        self._seconds = time.perf_counter() - begun
+                        yield Progress(
+                            level=number + 1,
+                            levels=len(sizes),
+                            size=size,
+                            step=before + step.index,
+                            steps=evaluations[number],
+                            loss=step.value,
+                            losses=step.terms,
+                            fraction=(done + (before + step.index) * size[0] * size[1]) / sum(work),
+                            seconds=self._seconds,
+                            transfer=self,
+                        )
+                    before += count
             except DivergenceError as error:
                 error.result = self.result()
                 raise
             done += work[number]
 
-    def _optimize(self, function: Objective, level: int) -> Iterator[optimize.Step]:
+    def _optimize(self, function: Objective, level: int, evaluations: int) -> Iterator[optimize.Step]:
         """The optimiser at a level, on the best picture of the one before.
 
         A first guess of 1/f brings the colours of the first level; on finer ones, where they stand, 1/√f is quicker.
         """
-        size, evaluations = self.scene.sizes[level], self.scene.evaluations[level]
+        size = self.scene.sizes[level]
         start = self.scene.finer(self._best, level).to(self.device)
         if self.recipe.optimizer == "adam":
             rate = self.recipe.learning_rate

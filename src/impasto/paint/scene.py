@@ -81,6 +81,14 @@ class Scene:
         own = levels.evaluations(self.recipe.iterations, count)
         return [*own, self.recipe.polish] if self.polished else own
 
+    def rounds(self, level: int) -> list[int]:
+        """Evaluations of a level, counted from 0, from one match to the next; of all in one where none is made."""
+        count, most = self.evaluations[level], self.recipe.match_every
+        if not self.matched or count <= most:
+            return [count]
+        parts = -(-count // most)
+        return [count // parts + (number < count % parts) for number in range(parts)]
+
     def paintings(self, size: tuple[int, int]) -> list[Tensor]:
         """The styles as they are at a size of the picture."""
         return [resize(style, own) for style, own in zip(self.styles, self._painting_sizes(size), strict=True)]
