@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, ValidationError
 
@@ -14,6 +14,7 @@ from impasto.text import nearest
 
 __all__ = [
     "COPIES",
+    "DEFAULTS",
     "STYLE_LOSSES",
     "CopyText",
     "LaplacianText",
@@ -21,6 +22,7 @@ __all__ = [
     "Listed",
     "Several",
     "StyleLossText",
+    "defaults",
     "one_line",
     "parse_laplacian",
     "parse_style_loss",
@@ -30,6 +32,17 @@ __all__ = [
 Key = TypeVar("Key")
 COPIES = ("turned", "mirrored", "tilted", "scaled")
 STYLE_LOSSES = ("gram", "neighbours", "moments")
+# What is right for a style loss where nothing else is said.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "neighbours": {  # the match holds the content, and few steps are enough
+        "content_weight": 0.0,
+        "style_weight": 1.0,
+        "palette_weight": 0.3,
+        "iterations": (30,),
+        "match_every": 15,
+        "polish": 15,
+    },
+}
 
 
 def parse_laplacian(text: str) -> tuple[int, float]:
@@ -64,6 +77,12 @@ def parse_style_loss(text: str) -> tuple[str, float]:
     if not (math.isfinite(weight) and weight >= 0):
         raise OptionError(f"weight {number!r} in {text!r} must be a number of at least 0, as in {name}:0.5")
     return name, weight
+
+
+def defaults(style_loss: object) -> dict[str, Any]:
+    """What follows from the style losses named: the defaults of the first that has some."""
+    text = str(style_loss)
+    return next((own for name, own in DEFAULTS.items() if name in text), {})
 
 
 def _several(value: object) -> object:

@@ -20,6 +20,7 @@ from impasto.options import (
     Listed,
     Several,
     StyleLossText,
+    defaults,
     one_line,
     parse_laplacian,
     parse_style_loss,
@@ -32,8 +33,6 @@ __all__ = ["ALL_OF_IT", "GROUPS", "INITS", "PATHS", "REST", "Recipe", "flag"]
 INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
 REST, ALL_OF_IT = "rest", "none"  # in place of a mask: what no other covers; all of a painting
 PATHS = ("mask", "style_mask")  # fields of several paths
-# What is right for neighbours where nothing is said: the match holds the content, and few steps are enough.
-NEIGHBOURS = {"content_weight": 0.0, "style_weight": 1.0, "palette_weight": 0.3, "iterations": (30,), "match_every": 15}
 GROUPS = ("Picture", "Regions", "Weights of the loss", "Layers", "Network", "Optimisation")
 
 
@@ -121,14 +120,14 @@ class Recipe(Written):
         20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with neighbours 1.", ge=0
     )
     strength: float = _field(
-        0.5,
+        0.3,
         "Weights of the loss",
         "For neighbours: from the photo, 0, to the painting, 1; moves what is matched and where the start is.",
         ge=0,
         le=1,
     )
     match_mix: float = _field(
-        0.5,
+        0.3,
         "Weights of the loss",
         "For neighbours: the share of the picture so far in what is matched, the rest is the photo; as strength.",
         ge=0,
@@ -223,7 +222,8 @@ class Recipe(Written):
     polish: int = _field(
         0,
         "Optimisation",
-        "With neighbours: evaluations at the end in which each layer is matched for itself; more like the painting.",
+        "For neighbours: so many of the last level's evaluations, half of them at most, match each layer for itself, "
+        "for crisp strokes; with neighbours 15.",
         ge=0,
         le=100_000,
     )
@@ -247,8 +247,7 @@ class Recipe(Written):
     seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
 
     def __init__(self, /, **options: Any) -> None:
-        own = dict(NEIGHBOURS) if "neighbours" in str(options.get("style_loss")) else {}
-        own["match_mix"] = options.get("strength", Recipe.model_fields["strength"].default)
+        own = {"match_mix": options.get("strength", 0.3), **defaults(options.get("style_loss"))}
         try:
             super().__init__(**{**own, **options})
         except ValidationError as error:

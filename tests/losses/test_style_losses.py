@@ -167,14 +167,16 @@ def test_a_transfer_is_polished_at_the_end_with_copies(thin_path: str) -> None:
         **QUICK,
         "style_loss": "neighbours",
         "polish": 4,
+        "match_every": 3,
         "match_copies": ("turned", "mirrored"),
         "net": thin_path,
     }
     found = list(Transfer(CONTENT, [STYLE, OTHER], Recipe(**options)).steps())
-    assert [(step.level, step.size) for step in found][-1] == (3, (38, 48))
-    assert found[-1].step == found[-1].steps == 4
+    assert [(step.level, step.size) for step in found][-1] == (2, (38, 48))
+    assert Transfer(CONTENT, STYLE, Recipe(**options)).scene.rounds(1) == [(3, False), (3, True)]
+    assert found[-1].step == found[-1].steps == 6
     assert found[-1].fraction == pytest.approx(1)
-    assert not Transfer(CONTENT, STYLE, Recipe(**{**options, "style_loss": "gram"})).scene.polished
+    assert Transfer(CONTENT, STYLE, Recipe(**{**options, "style_loss": "gram"})).scene.rounds(1) == [(6, False)]
 
 
 def test_the_mix_follows_the_strength_unless_it_is_named() -> None:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 __all__ = ["exact", "gaussian", "of", "root", "wasserstein", "wasserstein_gaussian"]
 
-RIDGE = 1e-6  # of the mean variance: what is added to the diagonal, since few points span few directions
+# Of the mean variance, what is added to the diagonal, since few points span few directions.
+RIDGE = {torch.float64: 1e-9, torch.float32: 1e-6}
 
 
 def exact(values: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ def wasserstein(mean: Tensor, C: Tensor, other: Tensor, half: Tensor) -> Tensor:
     """
     inner = half @ C @ half
     inner = (inner + inner.T) / 2
-    ridge = RIDGE * inner.detach().diagonal().mean().clamp_min(1e-30)
+    ridge = RIDGE[inner.dtype] * inner.detach().diagonal().mean().clamp_min(1e-30)
     values = torch.linalg.eigvalsh(inner + ridge * torch.eye(len(inner), dtype=inner.dtype, device=inner.device))
     cross = values.clamp_min(ridge / 2).sqrt().sum()
     distance: Tensor = (mean - other).square().sum() + C.trace() + half.square().sum() - 2 * cross

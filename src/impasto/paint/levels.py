@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COARSEST", "evaluations", "sizes"]
+__all__ = ["COARSEST", "evaluations", "parts", "sizes"]
 
 COARSEST = 96  # px: below this longer side the network's deepest style layer sees six positions and paints mud
 
@@ -34,6 +34,16 @@ def evaluations(schedule: tuple[int, ...], levels: int) -> list[int]:
     [80]
     """
     return [schedule[min(k, len(schedule) - 1)] for k in range(levels)]
+
+
+def parts(count: int, most: int) -> list[int]:
+    """A number as a sum of nearly equal ones, as few as possible, none above `most`.
+
+    >>> parts(30, 15), parts(16, 15), parts(0, 15)
+    ([15, 15], [8, 8], [])
+    """
+    several = -(-count // most)
+    return [count // several + (number < count % several) for number in range(several)]
 
 
 def _half(side: int, times: int) -> int:

@@ -149,16 +149,15 @@ class Transfer:
         dtype = choose_precision(recipe.precision, self.device)
         return Encoder(self.weights, pooling=recipe.pooling, border=border, device=self.device, dtype=dtype)
 
-    def objective(self, level: int, *, again: bool = False) -> Objective:
+    def objective(self, level: int, *, again: bool = False, apart: bool = False) -> Objective:
         """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size.
 
-        `again`: whether the level has begun already, and its places are matched anew.
+        `again`: whether the level has begun already, and its places are matched anew; `apart`: each layer for itself.
         """
         encoder = self.encoder(self.scene.border(level))
         best = self._best if level or again else None
-        last = self.scene.polished and level == len(self.scene.sizes) - 1
         size, plan = self.scene.sizes[level], self.needs[level].plan
-        return objective.at(self.scene, size, encoder, self.targets, plan, best=best, apart=last)
+        return objective.at(self.scene, size, encoder, self.targets, plan, best=best, apart=apart)
 
     def steps(self) -> Iterator[Progress]:
         """Do the work, one evaluation of the gradient at a time.
@@ -199,8 +198,8 @@ class Transfer:
         for number, size in enumerate(sizes):
             before = 0
             try:
-                for count in self.scene.rounds(number):
-                    function = self.objective(number, again=before > 0)
+                for count, apart in self.scene.rounds(number):
+                    function = self.objective(number, again=before > 0, apart=apart)
                     for step in self._optimize(function, number, count):
                         self._best = function.shown(step.best)
                         self._losses = {**step.best_terms, "total": step.best_value}

@@ -60,14 +60,8 @@ class Scene:
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
-        """Height and width of each level, coarse to fine; the last one twice where it is polished."""
-        sizes = levels.sizes(*self.size, self.recipe.levels, FIRST if self.matched else levels.COARSEST)
-        return sizes + sizes[-1:] if self.polished else sizes
-
-    @property
-    def polished(self) -> bool:
-        """Whether a level follows in which each layer is matched for itself."""
-        return self.matched and self.recipe.polish > 0
+        """Height and width of each level, coarse to fine."""
+        return levels.sizes(*self.size, self.recipe.levels, FIRST if self.matched else levels.COARSEST)
 
     @property
     def matched(self) -> bool:
@@ -77,17 +71,19 @@ class Scene:
     @cached_property
     def evaluations(self) -> list[int]:
         """Gradient evaluations of each level."""
-        count = len(self.sizes) - self.polished
-        own = levels.evaluations(self.recipe.iterations, count)
-        return [*own, self.recipe.polish] if self.polished else own
+        return levels.evaluations(self.recipe.iterations, len(self.sizes))
 
-    def rounds(self, level: int) -> list[int]:
-        """Evaluations of a level, counted from 0, from one match to the next; of all in one where none is made."""
+    def rounds(self, level: int) -> list[tuple[int, bool]]:
+        """Evaluations of a level, counted from 0, from one match to the next, and whether each layer is matched apart.
+
+        One round where nothing is matched.
+        """
         count, most = self.evaluations[level], self.recipe.match_every
-        if not self.matched or count <= most:
-            return [count]
-        parts = -(-count // most)
-        return [count // parts + (number < count % parts) for number in range(parts)]
+        if not self.matched:
+            return [(count, False)]
+        apart = min(self.recipe.polish, count // 2) if level == len(self.sizes) - 1 else 0
+        together = levels.parts(count - apart, most)
+        return [*((part, False) for part in together), *((part, True) for part in levels.parts(apart, most))]
 
     def paintings(self, size: tuple[int, int]) -> list[Tensor]:
         """The styles as they are at a size of the picture."""
