@@ -99,7 +99,7 @@ def paint(variant: str, recipe: dict[str, Any], pictures: tuple[str, str], out: 
         seconds = time.perf_counter() - begun
     result = transfer.result()
     result.to_pil().convert("RGB").save(out)
-    return {"evaluations": done, "of": sum(transfer.evaluations), "seconds": seconds}
+    return {"evaluations": done, "of": sum(transfer.scene.evaluations), "seconds": seconds}
 
 
 def arguments() -> argparse.Namespace:
@@ -129,6 +129,7 @@ def main() -> None:
     for size in given.sizes:
         usual = {
             "size": size,
+            "style_loss": "gram",
             "net": str(given.vgg19) if given.net == "vgg19" else given.net,
             "style_weight": given.beta,
             "iterations": tuple(given.iterations),

@@ -90,6 +90,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="lite", help="as --net of impasto: a name or a file of weights")
+    parser.add_argument("--style-loss", default="gram", help="as impasto takes it")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048, 4096])
     parser.add_argument("--evaluations", type=int, default=0, help="0: until the optimiser's history is full")
     parser.add_argument(
@@ -116,6 +117,7 @@ def one(given: argparse.Namespace, size: int, folder: Path) -> dict[str, Any]:
         pictures[role] = str(path)
     options = {
         "size": size,
+        "style_loss": given.style_loss,
         "net": given.net,
         "levels": 1,
         "max_memory": given.max_memory,

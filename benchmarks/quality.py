@@ -84,7 +84,7 @@ def specifications(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "device": given.device,
         "threads": given.threads,
     }
-    usual = ",".join(str(count) for count in Recipe().iterations)
+    usual = ",".join(str(count) for count in Recipe(style_loss="gram").iterations)
     schedules = [DEFAULT, *(text for text in dict.fromkeys(given.schedules) if text != usual)]
     for beta in given.beta:
         yield {**shared, "candidate": "reference", "kind": "reference", "beta": beta, "steps": given.steps}
@@ -92,6 +92,7 @@ def specifications(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for schedule in schedules:
                 recipe = {
                     "size": given.size,
+                    "style_loss": "gram",
                     "style_weight": beta,
                     "net": shared["vgg19"] if net == "vgg19" else net,
                     "device": given.device,

@@ -94,7 +94,9 @@ def judge_table(
         for label, net in nets.items():
             path = folder / f"{content.stem}_{style.stem}_{label}.png"
             if not path.exists():
-                recipe = impasto.Recipe(net=str(net), size=size, style_weight=STYLE_WEIGHT, style_trim=False)
+                recipe = impasto.Recipe(
+                    net=str(net), size=size, style_loss="gram", style_weight=STYLE_WEIGHT, style_trim=False
+                )
                 impasto.stylize(content, style, recipe).save(path)
             result = judge.pixels(path)
             size_of_it = (result.shape[-1], result.shape[-2])

@@ -53,6 +53,7 @@ def transfers(
             recipe = impasto.Recipe(
                 net=str(net),
                 size=round(drawn(*SIZES)),
+                style_loss="gram",
                 style_weight=math.exp(drawn(*(math.log(beta) for beta in BETAS))),
                 init="noise" if chance() < NOISE_SHARE else "content",
                 seed=int(1e9 * chance()),

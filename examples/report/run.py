@@ -26,7 +26,8 @@ from impasto.work.sweep import Axis
 
 HERE = Path(__file__).parent
 FIGURES = tuple(f"fig{number}" for number in range(5, 11))
-COMMON = {  # beta = 1, so that alpha is the report's ratio
+COMMON = {  # the report's own method; beta = 1, so that alpha is the report's ratio
+    "style_loss": "gram",
     "units": "report-code",
     "content_weight": 0.1,
     "style_weight": 1.0,
@@ -54,7 +55,7 @@ def main() -> None:
         rows: list[dict[str, Any]] = []
         for sheet in tomllib.loads((HERE / f"{figure}.toml").read_text(encoding="utf-8"))["sheets"]:
             found, content, styles = paint(sheet, recipe, options.pictures, options.out, options.cell)
-            failed += sum(outcome.file is None for outcome in found.outcomes)
+            failed += sum(entry.file is None for entry in found.entries)
             rows += table(sheet, found, content, styles, targets)
         write(options.out / figure, rows)
     raise SystemExit(1 if failed else 0)
@@ -73,21 +74,15 @@ def paint(
     ]
     own = recipe.replace(**sheet.get("recipe", {}))
     console = Console()
-    found = sweep.run(
-        content,
-        styles,
-        axes,
-        own,
-        out / f"{sheet['name']}.png",
-        cell=cell,
-        inputs=False,
-        overwrite=True,
-        console=console,
-    )
+    target = out / f"{sheet['name']}.png"
+    with console:
+        found = sweep.run(
+            content, styles, axes, own, target, cell=cell, inputs=False, overwrite=True, tell=console.tell
+        )
     for path in found.sheets:
         reduced(path)
     try:
-        jobs.report(found.outcomes, console)
+        jobs.check(found.entries)
     except SomeFailedError as error:
         console.line(str(error))
     return found, content, styles
@@ -119,21 +114,21 @@ def table(
 ) -> list[dict[str, Any]]:
     """A row for every finished cell: its values, the terms of the saved picture, and what became of the colours."""
     rows = []
-    for outcome in found.outcomes:
-        if outcome.file is None:
+    for entry in found.entries:
+        if entry.file is None:
             continue
-        recipe = outcome.task.recipe
+        recipe = entry.job.recipe
         values = {axis.words: sweep.worded(getattr(recipe, axis.field)) for axis in found.axes}
-        measured = terms(outcome.file, content, styles, recipe, targets)
+        measured = terms(entry.file, content, styles, recipe, targets)
         if sheet.get("jpeg"):
-            measured["total as JPEG 75"] = terms(jpeg(outcome.file), content, styles, recipe, targets)["total"]
+            measured["total as JPEG 75"] = terms(jpeg(entry.file), content, styles, recipe, targets)["total"]
         rows.append(
             {
                 "sheet": sheet["name"],
                 "cell": ", ".join(f"{field} {value}" for field, value in values.items()),
                 **measured,
-                **colours(outcome.file, content),
-                "seconds": outcome.seconds,
+                **colours(entry.file, content),
+                "seconds": entry.seconds,
             }
         )
     return rows

@@ -32,17 +32,16 @@ __all__ = [
 Key = TypeVar("Key")
 COPIES = ("turned", "mirrored", "tilted", "scaled")
 STYLE_LOSSES = ("gram", "neighbours", "moments")
-# What is right for a style loss where nothing else is said.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "neighbours": {  # the match holds the content, and few steps are enough
-        "content_weight": 0.0,
-        "style_weight": 1.0,
-        "palette_weight": 0.3,
-        "iterations": (30,),
-        "match_every": 15,
-        "polish": 15,
-    },
+# What is right for a style loss where nothing else is said. The fields' own defaults are those of neighbours, where the
+# match holds the content and few steps are enough; these are the report's.
+REPORT: dict[str, Any] = {
+    "content_weight": 1.0,
+    "style_weight": 20.0,
+    "palette_weight": 0.0,
+    "iterations": (100, 80, 60),
+    "polish": 0,
 }
+DEFAULTS: dict[str, dict[str, Any]] = {"neighbours": {}, "gram": REPORT, "moments": REPORT}
 
 
 def parse_laplacian(text: str) -> tuple[int, float]:
@@ -80,7 +79,7 @@ def parse_style_loss(text: str) -> tuple[str, float]:
 
 
 def defaults(style_loss: object) -> dict[str, Any]:
-    """What follows from the style losses named: the defaults of the first that has some."""
+    """What follows from the style losses named, None for the default: what is right for the first in DEFAULTS."""
     text = str(style_loss)
     return next((own for name, own in DEFAULTS.items() if name in text), {})
 

@@ -107,17 +107,20 @@ class Recipe(Written):
         "paper: eqs 1–14 as they stand; report-code: the same with the content term of the report's program.",
     )
     style_loss: Annotated[tuple[StyleLossText, ...], Several] = _field(
-        ("gram",),
+        ("neighbours",),
         "Weights of the loss",
-        "NAME[:W]: how paintings are compared: gram (eqs 2–4), neighbours (each place with the place of a painting "
-        "that is most like it) or moments (mean and covariance). Repeatable.",
+        "NAME[:W]: how paintings are compared: neighbours (each place with the place of a painting that is most like "
+        "it), gram (the report's own, eqs 2–4) or moments (mean and covariance). Repeatable.",
         min_length=1,
     )
     content_weight: float = _field(
-        1.0, "Weights of the loss", "alpha of eq. 5: how much the content's structure counts; with neighbours 0.", ge=0
+        0.0,
+        "Weights of the loss",
+        "alpha of eq. 5: how much the content's structure counts; 1 unless neighbours, whose match holds it.",
+        ge=0,
     )
     style_weight: float = _field(
-        20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with neighbours 1.", ge=0
+        1.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; 20 unless neighbours.", ge=0
     )
     strength: float = _field(
         0.3,
@@ -134,9 +137,9 @@ class Recipe(Written):
         le=1,
     )
     palette_weight: float = _field(
-        0.0,
+        0.3,
         "Weights of the loss",
-        "How much the painting's colours count as a whole, by mean and covariance; with neighbours 0.3.",
+        "How much the painting's colours count as a whole, by mean and covariance; 0 unless neighbours.",
         ge=0,
     )
     tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8: total variation; higher is smoother.", ge=0)
@@ -213,17 +216,17 @@ class Recipe(Written):
 
     optimizer: Literal["lbfgs", "adam"] = _field("lbfgs", "Optimisation", "L-BFGS within the pixel bounds, or Adam.")
     iterations: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Several] = _field(
-        (100, 80, 60),
+        (30,),
         "Optimisation",
-        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. With "
-        "neighbours 30.",
+        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. 100 80 60 "
+        "unless neighbours.",
         min_length=1,
     )
     polish: int = _field(
-        0,
+        15,
         "Optimisation",
         "For neighbours: so many of the last level's evaluations, half of them at most, match each layer for itself, "
-        "for crisp strokes; with neighbours 15.",
+        "for crisp strokes.",
         ge=0,
         le=100_000,
     )
@@ -238,9 +241,9 @@ class Recipe(Written):
         0.02, "Optimisation", "Step of Adam, in pixel values 0…1; L-BFGS finds its own.", gt=0, le=1
     )
     match_every: int = _field(
-        20,
+        15,
         "Optimisation",
-        "For neighbours and patches: gradient evaluations from one match to the next; with neighbours 15.",
+        "For neighbours and patches: gradient evaluations from one match to the next.",
         ge=1,
         le=100_000,
     )

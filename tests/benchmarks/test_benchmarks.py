@@ -77,7 +77,7 @@ def test_reference_and_impasto_minimise_the_same(files: dict[str, Path]) -> None
     total = content_loss + 30 * style_loss
     (expected,) = torch.autograd.grad(total, picture)
 
-    recipe, encoder = Recipe(style_weight=30), Encoder(plain.weights(), border=0)
+    recipe, encoder = Recipe(style_loss="gram", style_weight=30), Encoder(plain.weights(), border=0)
     found = compared(recipe, encoder, content[0] / 255, [style[0] / 255])(picture.detach()[0] / 255)
     assert found.value == pytest.approx(total.item(), rel=1e-4)
     difference = found.gradient / 255 - expected[0]  # ours is by pixels 0…1

@@ -33,7 +33,7 @@ from impasto.work.interrupts import Interrupts
 from many import wait_for
 
 KNOWN_LITE = places(KNOWN["lite"])[0]
-QUICK = ("--size", "24", "--iterations", "3", "--levels", "1", "--style-weight", "20")
+QUICK = ("--size", "24", "--iterations", "3", "--levels", "1")
 SIGNALS_SENT = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -398,22 +398,22 @@ def test_a_picture_is_painted_and_says_what_made_it(impasto: Command, folder: Pa
     assert (run.status, run.out) == (0, "")
     assert re.fullmatch(r"painting x\.png: 24×16, 1 level, 3 steps, about \d\.\d GiB and \d+\.\d s", opening)
     assert ending.startswith("painted x.png (24×16, ")
-    assert all(name in ending for name in ("content ", "style ", "total "))
+    assert all(name in ending for name in ("neighbours ", "palette ", "total "))
     assert pixels(folder / "x.png").shape == (16, 24, 3)
     assert names(folder) == {"photo.png", "one.png", "two.png", "x.png", "t.jsonl"}
 
     header, *steps = traced(folder / "t.jsonl")
-    assert Recipe(**header["recipe"]) == Recipe(size=24, iterations=3, levels=1, style_weight=20)
+    assert Recipe(**header["recipe"]) == Recipe(size=24, iterations=3, levels=1)
     assert [step["step"] for step in steps] == [1, 2, 3]
     for step in steps:
         assert {"level", "levels", "width", "height", "step", "loss", "losses", "seconds"} == set(step)
         assert (step["level"], step["levels"], step["width"], step["height"]) == (1, 1, 24, 16)
         terms = step["losses"]
-        assert step["loss"] == pytest.approx(terms["content"] + 20 * terms["style"], rel=1e-5)
+        assert step["loss"] == pytest.approx(terms["neighbours"] + 0.3 * terms["palette"], rel=1e-5)
 
     said = impasto("recipe", "x.png")
     assert (said.status, said.err) == (0, "")
-    assert Recipe.from_text(said.out) == Recipe(size=24, iterations=3, levels=1, style_weight=20)
+    assert Recipe.from_text(said.out) == Recipe(size=24, iterations=3, levels=1)
     assert tomllib.loads(said.out)["size"] == 24
     assert "# content: photo.png  sha256 " in said.out
     assert said.out.startswith("# made by impasto 0.1.0 with torch ")
@@ -715,7 +715,7 @@ def test_the_bar_on_a_terminal(folder: Path) -> None:
     assert process.returncode == 0
     assert re.search(r"painting x\.png: 24×16, 2 levels, 5 steps, about \d\.\d GiB and ", text)
     assert "level 2/2  24×16  step 2/2" in text
-    assert "content " in text
+    assert "neighbours " in text
     assert " left" in text
     assert text.rstrip().splitlines()[-1].rpartition("\x1b[")[2].count("painted x.png (24×16, ") == 1
 

@@ -99,7 +99,9 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def function(plan: Plan) -> Any:
     encoder = Encoder(plain.weights(), border=16, dtype=torch.float64)
-    recipe = Recipe(content_layer="conv2_2", style_layer=("relu1_1", "relu3_1"), units="paper", style_weight=1e-3)
+    recipe = Recipe(
+        style_loss="gram", content_layer="conv2_2", style_layer=("relu1_1", "relu3_1"), units="paper", style_weight=1e-3
+    )
     return compared(recipe, encoder, CONTENT, [STYLE], plan=plan)
 
 
@@ -139,7 +141,7 @@ def test_a_transfer_carries_them(tile: int, family: Any, thin_path: str) -> None
     family(neighbourhoods())
     family(hypercolumns())
     options = {"net": thin_path, "size": 48, "levels": 2, "iterations": 6, "precision": "float32", "tile": tile}
-    found = list(Transfer(CONTENT, STYLE, Recipe(**options, style_weight=1.0)).steps())
+    found = list(Transfer(CONTENT, STYLE, Recipe(**options, style_loss="gram", style_weight=1.0)).steps())
     assert set(found[-1].losses) == {"content", "style", "patches", "columns"}
     for level in (1, 2):
         own = [step.loss for step in found if step.level == level]

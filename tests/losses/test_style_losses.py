@@ -114,8 +114,13 @@ def test_what_follows_from_neighbours_and_what_was_named() -> None:
     own = Recipe(style_loss="neighbours")
     assert (own.content_weight, own.style_weight, own.palette_weight, own.iterations) == (0.0, 1.0, 0.3, (30,))
     assert Recipe(style_loss="neighbours", iterations=5, content_weight=2).content_weight == 2
-    assert own.replace(style_loss="gram") == Recipe()
-    assert Recipe(size=64).replace(style_loss="neighbours") == Recipe(size=64, style_loss="neighbours")
+    assert own == Recipe()
+    gram = own.replace(style_loss="gram")
+    assert (gram.content_weight, gram.style_weight, gram.palette_weight, gram.polish) == (1.0, 20.0, 0.0, 0)
+    assert gram.iterations == (100, 80, 60)
+    assert gram.replace(style_loss="neighbours") == own
+    assert Recipe(size=64).replace(style_loss="gram") == Recipe(size=64, style_loss="gram")
+    assert Recipe(style_loss="gram:0.1,neighbours").iterations == (30,)
     assert Recipe.from_text(own.to_toml()) == own
     assert Recipe(style_loss="gram:0.1,gram:0.2").style_losses() == {"gram": pytest.approx(0.3)}
 

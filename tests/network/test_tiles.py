@@ -32,7 +32,7 @@ SHALLOW: dict[str, Any] = {
 
 
 def objective(plan: Plan, content: Tensor, style: Tensor, border: int, dtype: torch.dtype, **options: Any) -> Objective:
-    recipe = Recipe(**options, style_weight=50)
+    recipe = Recipe(style_loss="gram", **options, style_weight=50)
     encoder = Encoder(plain.weights(), border=border, pooling=recipe.pooling, dtype=dtype)
     return compared(recipe, encoder, content, [style], plan=plan)
 
@@ -98,7 +98,7 @@ def test_a_thin_layer_is_compared_in_the_channels_it_stands_for(rows: int) -> No
     Q = torch.randn(24, 4, generator=torch.Generator().manual_seed(5))
     thin, content, style, x = plain.weights(), plain.picture(40, 56), plain.picture(33, 50, 1), plain.picture(40, 56, 9)
     assert thin.tensors["conv1_1.weight"].shape[0] == 4
-    recipe = Recipe(style_layer="relu1_1", content_layer="relu1_1", units="paper", content_weight=0, style_weight=1)
+    recipe = Recipe(style_loss="gram", style_layer="relu1_1", units="paper", content_weight=0, style_weight=1)
     encoder = Encoder(replace(thin, tensors={**thin.tensors, "relu1_1.metric.weight": Q}), border=0)
     G = observe(encoder, style, [Look("relu1_1", "gram")])[Look("relu1_1", "gram")]
     found = compared(recipe, encoder, content, [style], plan=Plan(rows))(x)

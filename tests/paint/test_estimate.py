@@ -119,7 +119,9 @@ def test_the_expected_time_counts_every_pixel_that_the_network_sees(
     ticks = iter(range(1000))
     monkeypatch.setattr("impasto.paint.estimate.time.perf_counter", lambda: float(next(ticks)))
     content = plain.picture(200, 400)
-    transfer = Transfer(content, content, Recipe(net=thin_path, size=400, levels=2, iterations=(3, 5), border=16))
+    transfer = Transfer(
+        content, content, Recipe(style_loss="gram", net=thin_path, size=400, levels=2, iterations=(3, 5), border=16)
+    )
     pace = 1 / ((128 + 32) * (256 + 32))
     assert transfer.scene.sizes == [(100, 200), (200, 400)]
     assert transfer.expected_seconds() == pytest.approx(pace * (4 * 132 * 232 + 6 * 200 * 400))

@@ -229,12 +229,12 @@ def test_what_a_mask_cannot_do_is_noted(thin_path: str) -> None:
     dot = np.zeros((48, 64), dtype=np.float32)
     dot[:9, :9] = 1
     files = {"dot": dot, "tall": np.ones((64, 48), dtype=np.float32) * 0.5}
-    result = painted([ONE, TWO], thin_path, files, mask=("dot", "rest"))
+    result = painted([ONE, TWO], thin_path, files, mask=("dot", "rest"), style_loss="gram")
     assert "mask dot: is nearly empty and left out at relu3_1, relu4_1, relu5_1" in result.notices
     assert set(result.losses) == {"content", "style", "total"}
     notices = scene.prepare(CONTENT, [ONE], Recipe(size=64, keep="tall"), files).notices
     assert "keep array: has another shape than its picture and is stretched to it" in notices
-    assert painted(ONE, thin_path, mask="black", content_weight=0).losses == {"total": 0}
+    assert painted(ONE, thin_path, mask="black", style_loss="gram", content_weight=0).losses == {"total": 0}
     assert any("photo stays as it is" in notice for notice in painted(ONE, thin_path, keep="white").notices)
 
 

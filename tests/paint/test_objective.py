@@ -29,7 +29,7 @@ def objective(
     **options: Any,
 ) -> Objective:
     """An objective with zero padding, put together as a transfer does."""
-    recipe = Recipe(**{**LAYERS, "border": 0, **options})
+    recipe = Recipe(**{**LAYERS, "style_loss": "gram", "border": 0, **options})
     encoder = Encoder(plain.weights(), border=0, pooling=recipe.pooling)
     paintings = STYLES[:1] if styles is None else styles
     return compared(recipe, encoder, content, paintings, blend=blend, area=area)

@@ -34,6 +34,7 @@ FIXED: dict[str, Any] = {
     "device": "cpu",
     "precision": "float32",
     "units": "relative",
+    "style_loss": "gram",
     "content_weight": 1.0,
     "style_weight": 5.0,
     "iterations": (4,),

@@ -35,6 +35,7 @@ X = plain.picture(32, 40, 9)
 
 def recipe(**options: Any) -> Recipe:
     fixed = {
+        "style_loss": "gram",
         "device": "cpu",
         "precision": "float32",
         "size": 40,

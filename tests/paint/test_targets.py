@@ -87,7 +87,7 @@ def test_no_more_is_kept_than_allowed(thin: Weights, looks: list[Any]) -> None:
 
 
 def test_transfers_that_share_targets_paint_the_same(thin_path: str, looks: list[Any]) -> None:
-    options = Recipe(net=thin_path, size=32, levels=1, iterations=2, precision="float32")
+    options = Recipe(style_loss="gram", net=thin_path, size=32, levels=1, iterations=2, precision="float32")
     content, style = plain.picture(24, 32), plain.picture(24, 30, 1)
 
     def painted(shared: Targets | None, **other: Any) -> Tensor:

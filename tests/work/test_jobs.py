@@ -459,7 +459,8 @@ def test_features_and_networks_are_computed_once_for_all_jobs(
     observe, load = targets.observe, targets.load
     monkeypatch.setattr(targets, "observe", lambda *given: seen.append("observed") or observe(*given))
     monkeypatch.setattr(targets, "load", lambda net: loaded.append(net) or load(net))
-    cells = [Job("a.png", ("style.png",), QUICK.replace(seed=seed), f"{seed}") for seed in range(3)]
+    gram = QUICK.replace(style_loss="gram")
+    cells = [Job("a.png", ("style.png",), gram.replace(seed=seed), f"{seed}") for seed in range(3)]
     assert statuses(run(cells, here)) == ["done"] * 3
     assert len(seen) == 2  # the content's maps and the style's Gram matrices
     assert loaded == ["lite"]

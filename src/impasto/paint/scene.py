@@ -16,7 +16,7 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.layers import scale_of
 from impasto.network.regions import ALL, Regions
-from impasto.paint import levels, masking
+from impasto.paint import idle, levels, masking
 from impasto.paint.masking import Masks
 from impasto.pictures import color, detail, margins
 from impasto.pictures.copies import copies
@@ -184,7 +184,7 @@ def prepare(
     if base.shape[0] == 1 and begin.shape[0] == 3:
         begin = color.luminance(begin)
     notices = [notice for given in pictures.values() for picture in given for notice in picture.notices]
-    notices += masks.notices
+    notices += [*masks.notices, *idle.notices(recipe)]
     notices += [
         f"style {picture.name}: a plain margin at its edge is cut off (style_trim)"
         for picture, lines in zip(style_pictures, trimmed, strict=True)
