@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, ValidationError
 
@@ -13,11 +13,13 @@ from impasto.errors import OptionError
 from impasto.text import nearest
 
 __all__ = [
+    "DEFAULTS",
     "STYLE_LOSSES",
     "LaplacianText",
     "LayerText",
     "Several",
     "StyleLossText",
+    "defaults",
     "one_line",
     "parse_laplacian",
     "parse_style_loss",
@@ -25,7 +27,13 @@ __all__ = [
 ]
 
 Key = TypeVar("Key")
-STYLE_LOSSES = ("gram", "neighbours", "moments")
+STYLE_LOSSES = ("gram", "neighbours", "moments", "patches")
+DEFAULTS: dict[str, dict[str, Any]] = {  # what is right for a style loss where nothing else is said
+    # The match holds the content, and few steps are enough.
+    "neighbours": {"content_weight": 0.0, "style_weight": 1.0, "palette_weight": 0.3, "iterations": (30,)},
+    # Overlapping blocks average each other: pale, and with a weave that no layer looked at sees.
+    "patches": {"style_weight": 3.0, "palette_weight": 0.3, "tv_weight": 1.0, "iterations": (50,)},
+}
 
 
 def parse_laplacian(text: str) -> tuple[int, float]:
@@ -60,6 +68,11 @@ def parse_style_loss(text: str) -> tuple[str, float]:
     if not (math.isfinite(weight) and weight >= 0):
         raise OptionError(f"weight {number!r} in {text!r} must be a number of at least 0, as in {name}:0.5")
     return name, weight
+
+
+def defaults(style_loss: object) -> dict[str, Any]:
+    """What follows for other fields from the style losses named; the first of DEFAULTS that is one of them counts."""
+    return next((own for name, own in DEFAULTS.items() if name in str(style_loss)), {})
 
 
 def _several(value: object) -> object:

@@ -22,6 +22,7 @@ from impasto.options import (
     LayerText,
     Several,
     StyleLossText,
+    defaults,
     one_line,
     parse_laplacian,
     parse_style_loss,
@@ -31,8 +32,6 @@ from impasto.options import (
 __all__ = ["GROUPS", "INITS", "Recipe", "flag"]
 
 INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
-# What is right for neighbours where nothing is said: the match holds the content, and few steps are enough.
-NEIGHBOURS = {"content_weight": 0.0, "style_weight": 1.0, "palette_weight": 0.3, "iterations": (30,)}
 GROUPS = ("Picture", "Weights of the loss", "Layers", "Network", "Optimisation")
 MAX_TEXT = 1_000_000  # characters of a recipe file; a real one has a thousand
 
@@ -103,14 +102,14 @@ class Recipe(BaseModel):
         ("gram",),
         "Weights of the loss",
         "NAME[:W]: how paintings are compared: gram (eqs 2–4), neighbours (each place with the place of a painting "
-        "that is most like it) or moments (mean and covariance). Repeatable.",
+        "that is most like it), moments (mean and covariance) or patches (blocks of 3×3). Repeatable.",
         min_length=1,
     )
     content_weight: float = _field(
         1.0, "Weights of the loss", "alpha of eq. 5: how much the content's structure counts; with neighbours 0.", ge=0
     )
     style_weight: float = _field(
-        20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with neighbours 1.", ge=0
+        20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with neighbours 1, patches 3.", ge=0
     )
     strength: float = _field(
         0.5,
@@ -122,10 +121,10 @@ class Recipe(BaseModel):
     palette_weight: float = _field(
         0.0,
         "Weights of the loss",
-        "How much the painting's colours count as a whole, by mean and covariance; with neighbours 0.3.",
+        "How much the painting's colours count as a whole, by mean and covariance; with neighbours and patches 0.3.",
         ge=0,
     )
-    tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8: total variation; higher is smoother.", ge=0)
+    tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8, total variation; with patches 1.", ge=0)
     laplacian: Annotated[tuple[LaplacianText, ...], Several] = _field(
         (),
         "Weights of the loss",
@@ -149,11 +148,16 @@ class Recipe(BaseModel):
         "NAME[:W]: a layer that compares style, with its weight w_l of eq. 4 (1/K by default). Repeatable.",
         min_length=1,
     )
-
     match_layer: Annotated[tuple[LayerText, ...], Several] = _field(
         ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu4_3"),
         "Layers",
         "NAME[:W]: a layer that neighbours looks at, with its weight (1/K by default). Repeatable.",
+        min_length=1,
+    )
+    patch_layer: Annotated[tuple[LayerText, ...], Several] = _field(
+        ("relu3_1", "relu4_1"),
+        "Layers",
+        "NAME[:W]: a layer that patches looks at, with its weight (1/K by default). Repeatable.",
         min_length=1,
     )
 
@@ -195,7 +199,7 @@ class Recipe(BaseModel):
         (100, 80, 60),
         "Optimisation",
         "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. With "
-        "neighbours 30.",
+        "neighbours 30, patches 50.",
         min_length=1,
     )
     levels: int = _field(
@@ -208,10 +212,11 @@ class Recipe(BaseModel):
     learning_rate: float = _field(
         0.02, "Optimisation", "Step of Adam, in pixel values 0…1; L-BFGS finds its own.", gt=0, le=1
     )
+    match_every: int = _field(10, "Optimisation", "For patches: evaluations from match to match.", ge=1, le=100_000)
     seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
 
     def __init__(self, /, **options: Any) -> None:
-        own = NEIGHBOURS if "neighbours" in str(options.get("style_loss")) else {}
+        own = defaults(options.get("style_loss"))
         try:
             super().__init__(**{**own, **options})
         except ValidationError as error:
@@ -224,7 +229,7 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"blend: at least one weight must be above 0, and their sum finite (got {list(self.blend)})"
             )
-        for name in ("content_layer", "style_layer", "match_layer"):
+        for name in ("content_layer", "style_layer", "match_layer", "patch_layer"):
             texts = getattr(self, name)
             if len(layers.resolve(texts)) < len(texts):
                 raise ValueError(f"{name}: a layer is named twice (got {list(texts)})")

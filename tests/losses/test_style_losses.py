@@ -1,4 +1,4 @@
-"""Neighbours, moments and the palette: against autograd in strips and whole, and in whole transfers."""
+"""Neighbours, moments, patches and the palette: against autograd in strips and whole, and in whole transfers."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def objective(plan: Plan, styles: list[Tensor], **options: Any) -> Objective:
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("loss", ["neighbours", "moments", "neighbours:0.5,gram:0.1,moments"])
+@pytest.mark.parametrize("loss", ["neighbours", "moments", "patches", "neighbours:0.5,gram:0.1,moments,patches"])
 def test_strips_change_no_value_and_no_gradient(plan: str, loss: str) -> None:
     whole, strips = (objective(PLANS[p], [STYLE, OTHER], style_loss=loss)(X.double()) for p in ("whole", plan))
     assert strips.value == pytest.approx(whole.value, rel=1e-6)
     assert (strips.gradient - whole.gradient).norm() <= 1e-5 * whole.gradient.norm()
 
 
-@pytest.mark.parametrize("loss", ["neighbours", "moments"])
+@pytest.mark.parametrize("loss", ["neighbours", "moments", "patches"])
 @pytest.mark.parametrize("units", ["relative", "paper"])
 def test_the_gradient_is_the_slope_of_the_value(loss: str, units: str) -> None:
     function = objective(WHOLE, [STYLE], style_loss=loss, units=units, style_weight=1.0)
@@ -67,7 +67,7 @@ def test_moments_are_those_of_the_maps() -> None:
 
 
 @pytest.mark.parametrize("color", ["style", "luminance", "match", "histogram", "swap"])
-@pytest.mark.parametrize("loss", ["neighbours", "moments"])
+@pytest.mark.parametrize("loss", ["neighbours", "moments", "patches"])
 def test_every_colour_mode_with_two_paintings(loss: str, color: str, thin_path: str) -> None:
     options = {**QUICK, "style_loss": loss, "color": color, "tv_weight": 0.01, "laplacian": "2:1", "net": thin_path}
     found = list(Transfer(CONTENT, [STYLE, OTHER], Recipe(**options, blend=(0.3, 0.7))).steps())
