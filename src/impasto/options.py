@@ -31,7 +31,7 @@ __all__ = [
 
 Key = TypeVar("Key")
 COPIES = ("turned", "mirrored", "tilted", "scaled")
-STYLE_LOSSES = ("gram", "neighbours", "moments")
+STYLE_LOSSES = ("neighbours", "gram", "moments", "patches")
 # What is right for a style loss where nothing else is said. The fields' own defaults are those of neighbours, where the
 # match holds the content and few steps are enough; these are the report's.
 REPORT: dict[str, Any] = {
@@ -41,7 +41,20 @@ REPORT: dict[str, Any] = {
     "iterations": (100, 80, 60),
     "polish": 0,
 }
-DEFAULTS: dict[str, dict[str, Any]] = {"neighbours": {}, "gram": REPORT, "moments": REPORT}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "neighbours": {},
+    # Overlapping blocks average each other: pale, and with a weave that no layer looked at sees.
+    "patches": {
+        **REPORT,
+        "style_weight": 3.0,
+        "palette_weight": 0.3,
+        "tv_weight": 1.0,
+        "iterations": (50,),
+        "match_every": 10,
+    },
+    "gram": REPORT,
+    "moments": REPORT,
+}
 
 
 def parse_laplacian(text: str) -> tuple[int, float]:

@@ -110,17 +110,17 @@ class Recipe(Written):
         ("neighbours",),
         "Weights of the loss",
         "NAME[:W]: how paintings are compared: neighbours (each place with the place of a painting that is most like "
-        "it), gram (the report's own, eqs 2–4) or moments (mean and covariance). Repeatable.",
+        "it), gram (the report's own, eqs 2–4), moments (mean and covariance) or patches (blocks of 3×3). Repeatable.",
         min_length=1,
     )
     content_weight: float = _field(
         0.0,
         "Weights of the loss",
-        "alpha of eq. 5: how much the content's structure counts; 1 unless neighbours, whose match holds it.",
+        "alpha of eq. 5: how much the content's structure counts; with other style losses 1.",
         ge=0,
     )
     style_weight: float = _field(
-        1.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; 20 unless neighbours.", ge=0
+        1.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with gram 20, patches 3.", ge=0
     )
     strength: float = _field(
         0.3,
@@ -139,10 +139,10 @@ class Recipe(Written):
     palette_weight: float = _field(
         0.3,
         "Weights of the loss",
-        "How much the painting's colours count as a whole, by mean and covariance; 0 unless neighbours.",
+        "How much the painting's colours count as a whole, by mean and covariance; with gram 0.",
         ge=0,
     )
-    tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8: total variation; higher is smoother.", ge=0)
+    tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8, total variation; with patches 1.", ge=0)
     laplacian: Annotated[tuple[LaplacianText, ...], Several] = _field(
         (),
         "Weights of the loss",
@@ -166,14 +166,18 @@ class Recipe(Written):
         "NAME[:W]: a layer that compares style, with its weight w_l of eq. 4 (1/K by default). Repeatable.",
         min_length=1,
     )
-
     match_layer: Annotated[tuple[LayerText, ...], Several] = _field(
         ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu4_3"),
         "Layers",
         "NAME[:W]: a layer that neighbours looks at, with its weight (1/K by default). Repeatable.",
         min_length=1,
     )
-
+    patch_layer: Annotated[tuple[LayerText, ...], Several] = _field(
+        ("relu3_1", "relu4_1"),
+        "Layers",
+        "NAME[:W]: a layer that patches looks at, with its weight (1/K by default). Repeatable.",
+        min_length=1,
+    )
     match_copies: Annotated[tuple[CopyText, ...], Several] = _field(
         (),
         "Layers",
@@ -218,8 +222,8 @@ class Recipe(Written):
     iterations: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Several] = _field(
         (30,),
         "Optimisation",
-        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. 100 80 60 "
-        "unless neighbours.",
+        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. With gram "
+        "100 80 60, patches 50.",
         min_length=1,
     )
     polish: int = _field(
@@ -243,7 +247,7 @@ class Recipe(Written):
     match_every: int = _field(
         15,
         "Optimisation",
-        "For neighbours and patches: gradient evaluations from one match to the next.",
+        "For neighbours and patches: evaluations from one match to the next; with patches 10.",
         ge=1,
         le=100_000,
     )
@@ -263,7 +267,7 @@ class Recipe(Written):
             raise ValueError(
                 f"blend: at least one weight must be above 0, and their sum finite (got {list(self.blend)})"
             )
-        for name in ("content_layer", "style_layer", "match_layer"):
+        for name in ("content_layer", "style_layer", "match_layer", "patch_layer"):
             texts = getattr(self, name)
             if len(layers.resolve(texts)) < len(texts):
                 raise ValueError(f"{name}: a layer is named twice (got {list(texts)})")

@@ -184,6 +184,7 @@ TYPED: dict[str, tuple[list[str], object]] = {  # field: what is typed, what arr
     "strength": (["--strength", "0.25"], 0.25),
     "match_copies": (["--match-copies", "turned,mirrored"], ("turned", "mirrored")),
     "match_layer": (["--match-layer", "relu2_1:2", "--match-layer", "relu3_1"], ("relu2_1:2", "relu3_1")),
+    "patch_layer": (["--patch-layer", "relu2_1,relu3_1:2"], ("relu2_1", "relu3_1:2")),
     "iterations": (["--iterations", "9", "8,7"], (9, 8, 7)),
 }
 

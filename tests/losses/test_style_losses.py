@@ -1,4 +1,4 @@
-"""Neighbours, moments and the palette: against autograd in strips and whole, and in whole transfers."""
+"""Neighbours, moments, patches and the palette: against autograd in strips and whole, and in whole transfers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from impasto.losses.terms import RowsTerm
 from impasto.network.encoder import Encoder
 from impasto.network.regions import Regions
 from impasto.network.tiles import WHOLE, Plan
+from impasto.options import COPIES
+from impasto.paint import idle
 from impasto.paint.objective import Objective, compared
 from impasto.paint.run import Transfer, stylize
 from impasto.recipe import Recipe
@@ -35,14 +37,14 @@ def objective(plan: Plan, styles: list[Tensor], **options: Any) -> Objective:
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("loss", ["neighbours", "moments", "neighbours:0.5,gram:0.1,moments"])
+@pytest.mark.parametrize("loss", ["neighbours", "moments", "patches", "neighbours:0.5,gram:0.1,moments,patches"])
 def test_strips_change_no_value_and_no_gradient(plan: str, loss: str) -> None:
     whole, strips = (objective(PLANS[p], [STYLE, OTHER], style_loss=loss)(X.double()) for p in ("whole", plan))
     assert strips.value == pytest.approx(whole.value, rel=1e-6)
     assert (strips.gradient - whole.gradient).norm() <= 1e-5 * whole.gradient.norm()
 
 
-@pytest.mark.parametrize("loss", ["neighbours", "moments"])
+@pytest.mark.parametrize("loss", ["neighbours", "moments", "patches"])
 @pytest.mark.parametrize("units", ["relative", "paper"])
 def test_the_gradient_is_the_slope_of_the_value(loss: str, units: str) -> None:
     function = objective(WHOLE, [STYLE], style_loss=loss, units=units, style_weight=1.0)
@@ -70,7 +72,7 @@ def test_moments_are_those_of_the_maps() -> None:
 
 
 @pytest.mark.parametrize("color", ["style", "luminance", "match", "histogram", "swap"])
-@pytest.mark.parametrize("loss", ["neighbours", "moments"])
+@pytest.mark.parametrize("loss", ["neighbours", "moments", "patches"])
 def test_every_colour_mode_with_two_paintings(loss: str, color: str, thin_path: str) -> None:
     options = {**QUICK, "style_loss": loss, "color": color, "tv_weight": 0.01, "laplacian": "2:1", "net": thin_path}
     found = list(Transfer(CONTENT, [STYLE, OTHER], Recipe(**options, blend=(0.3, 0.7))).steps())
@@ -182,6 +184,32 @@ def test_a_transfer_is_polished_at_the_end_with_copies(thin_path: str) -> None:
     assert found[-1].step == found[-1].steps == 6
     assert found[-1].fraction == pytest.approx(1)
     assert Transfer(CONTENT, STYLE, Recipe(**{**options, "style_loss": "gram"})).scene.rounds(1) == [(6, False)]
+
+
+@pytest.mark.parametrize("loss", ["neighbours", "patches"])
+def test_copies_are_looked_through_with_masks_and_several_paintings(loss: str, thin_path: str) -> None:
+    mask = torch.zeros(3, 20, 24)
+    mask[:, :, :12] = 1
+    options = {**QUICK, "style_loss": loss, "match_copies": COPIES, "style_mask": ("none", "half"), "net": thin_path}
+    one = stylize(CONTENT, [STYLE, OTHER], files={"half": mask}, **options)
+    other = stylize(CONTENT, [STYLE, OTHER], files={"half": mask}, **{**options, "match_copies": ()})
+    assert one.image.isfinite().all()
+    assert not torch.equal(one.image, other.image)
+
+
+def test_options_without_effect_are_told() -> None:
+    def told(**options: Any) -> list[str]:
+        return [notice.partition(" ")[0] for notice in idle.notices(Recipe(**options))]
+
+    assert told() == told(style_loss="gram") == told(style_loss="gram", style_weight=5, content_layer="conv2_2") == []
+    assert told(content_layer="conv2_2", style_weight=5) == ["content_layer", "style_weight"]
+    assert told(style_layer="relu1_1", content_weight=1, style_weight=5) == ["style_layer"]
+    assert told(style_loss="gram", strength=0.7, match_copies="turned", polish=3) == [
+        "match_copies",
+        "strength",
+        "polish",
+    ]
+    assert told(**Recipe(style_loss="gram").model_dump()) == []
 
 
 def test_the_mix_follows_the_strength_unless_it_is_named() -> None:

@@ -29,7 +29,7 @@ CONTENT, ONE, TWO, X = (
     plain.picture(*size, seed) for seed, size in enumerate([(48, 64), (44, 60), (60, 44), (48, 64)])
 )
 QUICK: dict[str, Any] = {"size": 64, "levels": 2, "iterations": 5, "precision": "float32"}
-LOSSES = ["gram", "moments", "neighbours", "neighbours:0.5,gram:0.1,moments"]
+LOSSES = ["gram", "moments", "neighbours", "patches", "neighbours:0.5,gram:0.1,moments,patches"]
 LEFT = np.zeros((48, 64), dtype=np.float32)
 LEFT[:, :32] = 1
 RIGHT = 1 - LEFT
@@ -71,7 +71,7 @@ def test_strips_change_nothing(loss: str, plan: Plan) -> None:
     assert (strips.gradient - whole.gradient).norm() <= 1e-5 * whole.gradient.norm()
 
 
-@pytest.mark.parametrize("loss", LOSSES[:3])
+@pytest.mark.parametrize("loss", LOSSES[:4])
 def test_the_gradient_is_the_slope_of_the_value(loss: str) -> None:
     function = objective(WHOLE, style_loss=loss, palette_weight=0.3, tv_weight=0.1)
     x, step = X.double(), 1e-5 * plain.picture(48, 64, 8).double()
@@ -114,7 +114,7 @@ def test_white_masks_give_the_same_bytes_as_none(loss: str, thin_path: str) -> N
     )
 
 
-@pytest.mark.parametrize("loss", LOSSES[:3])
+@pytest.mark.parametrize("loss", LOSSES[:4])
 def test_each_painting_counts_in_its_own_region_only(loss: str, thin_path: str) -> None:
     """A painting in red on the left, one in blue on the right; rest is what no other mask covers."""
     red, blue = torch.zeros(2, 3, 48, 64)

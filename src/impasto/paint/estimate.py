@@ -109,9 +109,9 @@ def need(encoder: Encoder, size: tuple[int, int], looks: Collection[Look], plan:
     targets = 0.0
     for look in looks:
         if look.kind == "map":
-            side = max(look.step, scale_of(look.layer))
-            copies = 2 if look.whose == "result" else 1
-            targets += copies * encoder.width(look.layer) * tall * wide / side**2 * item
+            # That of the result with its gradient, and in float32 the target, the difference and what leads back to it.
+            each = 2 * item + 4 * 4 if look.whose == "result" else item
+            targets += encoder.width(look.layer) * tall * wide / max(look.step, scale_of(look.layer)) ** 2 * each
         elif look.kind == "rows" and look.step:  # their targets
             targets += encoder.width(look.layer) * tall * wide / max(look.step, scale_of(look.layer)) ** 2 * 4
     moves, precision = history(height, width)

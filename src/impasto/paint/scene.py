@@ -91,7 +91,8 @@ class Scene:
 
     def copies(self, size: tuple[int, int]) -> list[list[tuple[Tensor, Regions]]]:
         """Of each style the copies in which places are looked for as well, and what counts of them."""
-        kinds = self.recipe.match_copies if self.matched else ()
+        losses = self.recipe.style_losses()
+        kinds = self.recipe.match_copies if losses.get("neighbours") or losses.get("patches") else ()
         if not kinds:
             return []
         found = []
