@@ -32,8 +32,8 @@ __all__ = [
 Key = TypeVar("Key")
 COPIES = ("turned", "mirrored", "tilted", "scaled")
 STYLE_LOSSES = ("neighbours", "gram", "moments", "patches")
-# What is right for a style loss where nothing else is said. The fields' own defaults are those of neighbours, where the
-# match holds the content and few steps are enough; these are the report's.
+# What is right for style losses where nothing else is said. The fields' own defaults are those of neighbours and Gram
+# matrices together; alone neighbours need no content term, as the match holds it. The others have the report's.
 REPORT: dict[str, Any] = {
     "content_weight": 1.0,
     "style_weight": 20.0,
@@ -42,7 +42,7 @@ REPORT: dict[str, Any] = {
     "polish": 0,
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "neighbours": {},
+    "neighbours": {"content_weight": 0.0},
     # Overlapping blocks average each other: pale, and with a weave that no layer looked at sees.
     "patches": {
         **REPORT,
@@ -92,8 +92,10 @@ def parse_style_loss(text: str) -> tuple[str, float]:
 
 
 def defaults(style_loss: object) -> dict[str, Any]:
-    """What follows from the style losses named, None for the default: what is right for the first in DEFAULTS."""
+    """What follows from the style losses named; None is the default of both neighbours and Gram matrices."""
     text = str(style_loss)
+    if style_loss is None or ("neighbours" in text and "gram" in text):
+        return {}
     return next((own for name, own in DEFAULTS.items() if name in text), {})
 
 

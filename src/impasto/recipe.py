@@ -107,20 +107,20 @@ class Recipe(Written):
         "paper: eqs 1–14 as they stand; report-code: the same with the content term of the report's program.",
     )
     style_loss: Annotated[tuple[StyleLossText, ...], Several] = _field(
-        ("neighbours",),
+        ("neighbours", "gram"),
         "Weights of the loss",
         "NAME[:W]: how paintings are compared: neighbours (each place with the place of a painting that is most like "
         "it), gram (the report's own, eqs 2–4), moments (mean and covariance) or patches (blocks of 3×3). Repeatable.",
         min_length=1,
     )
     content_weight: float = _field(
-        0.0,
+        0.25,
         "Weights of the loss",
-        "alpha of eq. 5: how much the content's structure counts; with other style losses 1.",
+        "alpha of eq. 5: how much the content's structure counts; with gram alone 1, with neighbours alone 0.",
         ge=0,
     )
     style_weight: float = _field(
-        1.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with gram 20, patches 3.", ge=0
+        1.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with gram alone 20, patches 3.", ge=0
     )
     strength: float = _field(
         0.3,
@@ -139,7 +139,7 @@ class Recipe(Written):
     palette_weight: float = _field(
         0.3,
         "Weights of the loss",
-        "How much the painting's colours count as a whole, by mean and covariance; with gram 0.",
+        "How much the painting's colours count as a whole, by mean and covariance; with gram alone 0.",
         ge=0,
     )
     tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8, total variation; with patches 1.", ge=0)
@@ -223,7 +223,7 @@ class Recipe(Written):
         (30,),
         "Optimisation",
         "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. With gram "
-        "100 80 60, patches 50.",
+        "alone 100 80 60, patches 50.",
         min_length=1,
     )
     polish: int = _field(

@@ -399,7 +399,7 @@ def test_a_picture_is_painted_and_says_what_made_it(impasto: Command, folder: Pa
     assert (run.status, run.out) == (0, "")
     assert re.fullmatch(r"painting x\.png: 24×16, 1 level, 3 steps, about \d\.\d GiB and \d+\.\d s", opening)
     assert ending.startswith("painted x.png (24×16, ")
-    assert all(name in ending for name in ("neighbours ", "palette ", "total "))
+    assert all(name in ending for name in ("content ", "style ", "neighbours ", "palette ", "total "))
     assert pixels(folder / "x.png").shape == (16, 24, 3)
     assert names(folder) == {"photo.png", "one.png", "two.png", "x.png", "t.jsonl"}
 
@@ -410,7 +410,8 @@ def test_a_picture_is_painted_and_says_what_made_it(impasto: Command, folder: Pa
         assert {"level", "levels", "width", "height", "step", "loss", "losses", "seconds"} == set(step)
         assert (step["level"], step["levels"], step["width"], step["height"]) == (1, 1, 24, 16)
         terms = step["losses"]
-        assert step["loss"] == pytest.approx(terms["neighbours"] + 0.3 * terms["palette"], rel=1e-5)
+        weighed = 0.25 * terms["content"] + terms["style"] + terms["neighbours"] + 0.3 * terms["palette"]
+        assert step["loss"] == pytest.approx(weighed, rel=1e-5)
 
     said = impasto("recipe", "x.png")
     assert (said.status, said.err) == (0, "")
@@ -533,7 +534,7 @@ def test_a_failure_saves_what_has_been_painted(
 
 
 def test_real_divergence_is_status_5_and_leaves_a_picture(impasto: Command, folder: Path) -> None:
-    run = impasto(*PAINT[:-1], "1e38", "--units", "paper", "--content-weight", "1e38", "--quiet")
+    run = impasto(*PAINT, "--style-weight", "1e38", "--units", "paper", "--content-weight", "1e38", "--quiet")
     assert run.status == 5
     assert "is not a finite number" in run.line
     assert pixels(folder / "x.png").any()

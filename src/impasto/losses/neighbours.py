@@ -20,9 +20,10 @@ from impasto.network.looks import Look, cells
 from impasto.network.regions import Regions
 from impasto.recipe import Recipe
 
-__all__ = ["build", "wants"]
+__all__ = ["build", "wants", "wants_apart"]
 
 STEP = 4  # px: side of a place
+FINE = 2  # px: the same where each layer is matched for itself, or a position of the layer where that is larger
 CANDIDATES = 16_384  # places of each painting that are looked through
 ROWS = 2**15  # places that are matched at a time
 
@@ -33,9 +34,18 @@ def wants(recipe: Recipe) -> list[Look]:
     """The layers on a grid of places: of the picture to match, of every painting, and of the result."""
     if not recipe.style_losses().get("neighbours"):
         return []
+    return _looks(recipe, STEP)
+
+
+def wants_apart(recipe: Recipe) -> list[Look]:
+    """The same where each layer is matched for itself, on a finer grid."""
+    return _looks(recipe, FINE) if recipe.style_losses().get("neighbours") else []
+
+
+def _looks(recipe: Recipe, step: int) -> list[Look]:
     layers = resolve(recipe.match_layer)
-    maps = [Look(name, "map", whose, step=STEP) for whose in ("mix", "style") for name in layers]
-    return [*maps, *(Look(name, "rows", step=STEP) for name in layers)]
+    maps = [Look(name, "map", whose, step=step) for whose in ("mix", "style") for name in layers]
+    return [*maps, *(Look(name, "rows", step=step) for name in layers)]
 
 
 def build(seen: Seen) -> list[Term]:
@@ -44,26 +54,17 @@ def build(seen: Seen) -> list[Term]:
     strength = recipe.style_losses().get("neighbours", 0.0)
     if not strength:
         return []
-    weights = resolve(recipe.match_layer)
-    size = _size(seen.pixels)
-    ours = {name: seen.mix[Look(name, "map", "mix", step=STEP)] for name in weights}
-    theirs = [_candidates(views, weights, recipe.seed) for views in seen.views()]
-    parts = _parts(seen, size) if seen.regions else None
-    shares = seen.blend if parts is None else parts
-    targets = {}
-    for group in [[name] for name in weights] if seen.apart else [list(weights)]:
-        own = {name: ours[name] for name in group}
-        several = [{name: columns[name] for name in group} for columns in theirs]
-        taken = _match(own, [torch.cat(list(columns.values())) for columns in several], size, shares, weights)
-        for name, F in own.items():
-            columns = torch.cat([one[name] for one in several], 1)
-            targets[name] = _own(columns[:, taken], size, F, _side(name))
-    if parts is not None:  # where no painting counts, the picture stays what it was matched as
-        cover = parts.sum(0, keepdim=True)
-        for name, T in targets.items():
-            T.copy_(torch.lerp(wide(ours[name]), T, _own(cover, size, ours[name], _side(name))))
+    weights, step = resolve(recipe.match_layer), FINE if seen.apart else STEP
+    ours = {name: seen.mix[Look(name, "map", "mix", step=step)] for name in weights}
+    if seen.apart:
+        targets = {
+            name: _targets(seen, {name: w}, ours, max(FINE, scale_of(name)))[name] for name, w in weights.items()
+        }
+    else:
+        targets = _targets(seen, weights, ours, STEP)
     # Each layer over its number of channels, and as often as one of its positions covers places.
-    share = {name: w * _side(name) ** 2 / len(targets[name]) ** 2 for name, w in weights.items()}
+    area = {name: (max(step, scale_of(name)) / STEP) ** 2 for name in weights}
+    share = {name: w * area[name] / len(targets[name]) ** 2 for name, w in weights.items()}
     energy = sum(share[name] * T.square().sum().item() for name, T in targets.items())
     least = sum(share[name] * at_least(0.0, T) for name, T in targets.items())
     scale = 1 / max(energy, least) if recipe.units == "relative" else seen.area
@@ -72,23 +73,41 @@ def build(seen: Seen) -> list[Term]:
         distance = (wide(F) - targets[look.layer][:, rows]).square().sum()
         return share[look.layer] * scale * distance
 
-    looks = tuple(Look(name, "rows", step=STEP) for name in weights)
+    looks = tuple(Look(name, "rows", step=step) for name in weights)
     return [RowsTerm("neighbours", recipe.style_weight * strength, looks, value)]
 
 
-def _candidates(views: Sequence[View], weights: Mapping[str, float], seed: int) -> dict[str, Tensor]:
+def _targets(seen: Seen, weights: Mapping[str, float], maps: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
+    """What these layers, seen together, are to become, each like its map; in places of `step` pixels."""
+    ours = {name: maps[name] for name in weights}
+    size = _size(seen.pixels, step)
+    theirs = [_candidates(views, weights, step, seen) for views in seen.views()]
+    parts = _parts(seen, step) if seen.regions else None
+    several = [torch.cat(list(columns.values())) for columns in theirs]
+    taken = _match(ours, several, size, step, weights, blend=seen.blend if parts is None else parts)
+    found = {}
+    for name, F in ours.items():
+        columns = torch.cat([one[name] for one in theirs], 1)
+        found[name] = T = _own(columns[:, taken], size, F, _side(name, step))
+        if parts is not None:  # where no painting counts, the picture stays what it was matched as
+            cover = _own(parts.sum(0, keepdim=True), size, F, _side(name, step))
+            T.copy_(torch.lerp(wide(F), T, cover))
+    return found
+
+
+def _candidates(views: Sequence[View], weights: Mapping[str, float], step: int, seen: Seen) -> dict[str, Tensor]:
     """Places of a painting and its copies that may be taken, at most CANDIDATES: by layer what it sees there, N×Q."""
-    sizes = [_size(view.pixels) for view in views]
-    counted = [_counted(view.regions, size) for view, size in zip(views, sizes, strict=True)]
+    sizes = [_size(view.pixels, step) for view in views]
+    counted = [_counted(view.regions, size, step) for view, size in zip(views, sizes, strict=True)]
     chosen = torch.zeros(sum(map(len, counted)), dtype=torch.bool)
-    chosen[thinned(len(chosen), CANDIDATES, seed)] = True
+    chosen[thinned(len(chosen), CANDIDATES, seen.recipe.seed)] = True
     found: dict[str, list[Tensor]] = {name: [] for name in weights}
     for view, size, places, mine in zip(
         views, sizes, counted, torch.split(chosen, [len(c) for c in counted]), strict=True
     ):
         for name in weights:
-            F = view.seen[Look(name, "map", "style", step=STEP)]
-            found[name].append(_columns({name: F}, size)[:, places.to(F.device)[mine.to(F.device)]])
+            F = view.seen[Look(name, "map", "style", step=FINE if seen.apart else STEP)]
+            found[name].append(_columns({name: F}, size, step)[:, places.to(F.device)[mine.to(F.device)]])
     return {name: torch.cat(parts, 1) for name, parts in found.items()}
 
 
@@ -96,8 +115,10 @@ def _match(
     ours: Mapping[str, Tensor],
     theirs: Sequence[Tensor],
     size: tuple[int, int],
-    blend: Sequence[float] | Tensor,
+    step: int,
     weights: Mapping[str, float],
+    *,
+    blend: Sequence[float] | Tensor,
 ) -> Tensor:
     """For each place, row by row, which column of all paintings' candidates, one beside the other, it takes.
 
@@ -108,12 +129,14 @@ def _match(
     scale = scale.to(theirs[0].device)
     cover = blend.sum(0) if isinstance(blend, Tensor) else torch.ones(size[0] * size[1], device=scale.device)
     places = [(rows, slice(rows.start * size[1], rows.stop * size[1])) for rows in _strips(size)]
-    total = sum(_columns(ours, size, rows) @ cover[own, None].to(theirs[0]) for rows, own in places)
+    total = sum(_columns(ours, size, step, rows) @ cover[own, None].to(theirs[0]) for rows, own in places)
     mean = total / cover.sum().clamp_min(1e-6)
     offset, indices, cosines = 0, [], []
     for candidates in theirs:
         columns = scale * (candidates - candidates.mean(1, keepdim=True))
-        found = [nearest(scale * (_columns(ours, size, rows) - mean), columns, centered=False) for rows, _ in places]
+        found = [
+            nearest(scale * (_columns(ours, size, step, rows) - mean), columns, centered=False) for rows, _ in places
+        ]
         indices.append(torch.cat([index for index, _ in found]) + offset)
         cosines.append(torch.cat([cosine for _, cosine in found]))
         offset += candidates.shape[1]
@@ -124,22 +147,22 @@ def _match(
     return torch.stack(indices).gather(0, whose[None])[0]
 
 
-def _size(pixels: Tensor) -> tuple[int, int]:
+def _size(pixels: Tensor, step: int) -> tuple[int, int]:
     """Places of a picture, down and across; what is left at the far edges is a place as well."""
-    return -(-pixels.shape[1] // STEP), -(-pixels.shape[2] // STEP)
+    return -(-pixels.shape[1] // step), -(-pixels.shape[2] // step)
 
 
-def _counted(regions: Regions, size: tuple[int, int]) -> Tensor:
+def _counted(regions: Regions, size: tuple[int, int], step: int) -> Tensor:
     """The places of a painting that count, by number."""
     if not regions:
         return torch.arange(size[0] * size[1])
-    counted = cells(regions.masks[0], STEP).flatten()
+    counted = cells(regions.masks[0], step).flatten()
     return torch.nonzero(counted >= counted.max() / 2).flatten()
 
 
-def _parts(seen: Seen, size: tuple[int, int]) -> Tensor:
+def _parts(seen: Seen, step: int) -> Tensor:
     """The part of each painting in every place, K×P."""
-    own = {region: cells(mask, STEP).flatten() for region, mask in seen.regions.masks.items()}
+    own = {region: cells(mask, step).flatten() for region, mask in seen.regions.masks.items()}
     return torch.stack([own[r] * (1.0 if r else b) for r, b in zip(seen.region, seen.blend, strict=True)])
 
 
@@ -149,18 +172,18 @@ def _strips(size: tuple[int, int]) -> list[slice]:
     return [slice(first, min(first + height, size[0])) for first in range(0, size[0], height)]
 
 
-def _side(name: str) -> int:
+def _side(name: str, step: int) -> int:
     """Places along one position of a layer."""
-    return max(1, scale_of(name) // STEP)
+    return max(1, scale_of(name) // step)
 
 
-def _columns(maps: Mapping[str, Tensor], size: tuple[int, int], rows: slice | None = None) -> Tensor:
+def _columns(maps: Mapping[str, Tensor], size: tuple[int, int], step: int, rows: slice | None = None) -> Tensor:
     """Hypercolumns of these rows of places, D×P; a position that covers several places is in each of them."""
     rows = rows or slice(0, size[0])
     parts = []
     for name, F in maps.items():
-        down = torch.arange(rows.start, rows.stop, device=F.device) // _side(name)
-        across = torch.arange(size[1], device=F.device) // _side(name)
+        down = torch.arange(rows.start, rows.stop, device=F.device) // _side(name, step)
+        across = torch.arange(size[1], device=F.device) // _side(name, step)
         part = F[:, down.clamp_max(F.shape[1] - 1)][:, :, across.clamp_max(F.shape[2] - 1)]
         parts.append(wide(part).flatten(1))
     return torch.cat(parts)

@@ -25,9 +25,10 @@ from impasto.recipe import Recipe
 __all__ = ["Objective", "at", "compared", "looks"]
 
 
-def looks(recipe: Recipe, whose: str | None = None) -> list[Look]:
-    """All that the losses want to see for a recipe, or all of it of one kind of picture."""
-    wanted = dict.fromkeys(look for family in losses.FAMILIES for look in family.wants(recipe))
+def looks(recipe: Recipe, whose: str | None = None, *, apart: bool = False) -> list[Look]:
+    """All that the losses want to see for a recipe, or all of it of one kind of picture; `apart`: layer by layer."""
+    ways = [(getattr(family, "wants_apart", family.wants) if apart else family.wants) for family in losses.FAMILIES]
+    wanted = dict.fromkeys(look for wants in ways for look in wants(recipe))
     return [look for look in wanted if whose in (None, look.whose)]
 
 
@@ -95,16 +96,16 @@ def compared(
     """
     regions, free = regions.to(encoder.device), None if free is None else free.to(encoder.device)
     style_regions = [one.to(encoder.device) for one in style_regions or [ALL] * len(styles)]
-    matched = [one for one in looks(recipe, "style") if one.kind == "map"]
+    wanted = {whose: looks(recipe, whose, apart=apart) for whose in ("mix", "content", "style")}
+    matched = [one for one in wanted["style"] if one.kind == "map"]
     seen = Seen(
         recipe=recipe,
         pixels=content.to(encoder.device),
         paintings=tuple(style.expand(3, *style.shape[1:]) for style in styles),
-        mix=look(encoder, content if mix is None else mix, looks(recipe, "mix"), plan),
-        content=look(encoder, content, looks(recipe, "content"), plan),
+        mix=look(encoder, content if mix is None else mix, wanted["mix"], plan),
+        content=look(encoder, content, wanted["content"], plan),
         styles=tuple(
-            look(encoder, style, looks(recipe, "style"), plan, own)
-            for style, own in zip(styles, style_regions, strict=True)
+            look(encoder, style, wanted["style"], plan, own) for style, own in zip(styles, style_regions, strict=True)
         ),
         blend=blend,
         area=area,
