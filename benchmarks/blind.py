@@ -1,6 +1,6 @@
 """Which of two ways paints the better picture? Unlabelled pairs to look at, and the key that is opened afterwards.
 
-    python benchmarks/blind.py make PAIRS.txt FOLDER --one "" --other "--style-loss neighbours" --size 512
+    python benchmarks/blind.py make PAIRS.txt FOLDER --one "" --other "--style-loss neighbours,gram" --size 512
     python benchmarks/blind.py read FOLDER
 
 PAIRS.txt names a photo and a painting a line, separated by a tab. `make` paints each pair in both ways, with the
@@ -88,7 +88,7 @@ def main() -> None:
     make.add_argument("pairs", type=Path)
     make.add_argument("folder", type=Path)
     make.add_argument("--one", default="", help="flags of the first way")
-    make.add_argument("--other", default="--style-loss neighbours", help="flags of the second way")
+    make.add_argument("--other", default="--style-loss neighbours,gram", help="flags of the second way")
     make.add_argument("--size", type=int, default=512)
     commands.add_parser("read").add_argument("folder", type=Path)
     given = parser.parse_args()

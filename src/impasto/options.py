@@ -32,29 +32,25 @@ __all__ = [
 Key = TypeVar("Key")
 COPIES = ("turned", "mirrored", "tilted", "scaled")
 STYLE_LOSSES = ("neighbours", "gram", "moments", "patches")
-# What is right for style losses where nothing else is said. The fields' own defaults are those of neighbours and Gram
-# matrices together; alone neighbours need no content term, as the match holds it. The others have the report's.
-REPORT: dict[str, Any] = {
-    "content_weight": 1.0,
-    "style_weight": 20.0,
-    "palette_weight": 0.0,
-    "iterations": (100, 80, 60),
-    "polish": 0,
-}
+# What is right for a style loss where nothing else is said; the fields' own defaults are the report's.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "neighbours": {"content_weight": 0.0},
+    "neighbours": {  # the match holds the content, and few steps are enough
+        "content_weight": 0.0,
+        "style_weight": 1.0,
+        "palette_weight": 0.3,
+        "iterations": (30,),
+        "polish": 15,
+    },
     # Overlapping blocks average each other: pale, and with a weave that no layer looked at sees.
     "patches": {
-        **REPORT,
         "style_weight": 3.0,
         "palette_weight": 0.3,
         "tv_weight": 1.0,
         "iterations": (50,),
         "match_every": 10,
     },
-    "gram": REPORT,
-    "moments": REPORT,
 }
+BESIDE_GRAM = 0.25  # the content weight of neighbours with Gram matrices beside them, which do not hold the content
 
 
 def parse_laplacian(text: str) -> tuple[int, float]:
@@ -92,11 +88,12 @@ def parse_style_loss(text: str) -> tuple[str, float]:
 
 
 def defaults(style_loss: object) -> dict[str, Any]:
-    """What follows from the style losses named; None is the default of both neighbours and Gram matrices."""
+    """What follows from the style losses named: what is right for the first of them in DEFAULTS."""
     text = str(style_loss)
-    if style_loss is None or ("neighbours" in text and "gram" in text):
-        return {}
-    return next((own for name, own in DEFAULTS.items() if name in text), {})
+    name = next((name for name in DEFAULTS if name in text), None)
+    if name == "neighbours" and "gram" in text:
+        return {**DEFAULTS[name], "content_weight": BESIDE_GRAM}
+    return DEFAULTS[name] if name else {}
 
 
 def _several(value: object) -> object:

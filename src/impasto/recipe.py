@@ -107,20 +107,20 @@ class Recipe(Written):
         "paper: eqs 1–14 as they stand; report-code: the same with the content term of the report's program.",
     )
     style_loss: Annotated[tuple[StyleLossText, ...], Several] = _field(
-        ("neighbours", "gram"),
+        ("gram",),
         "Weights of the loss",
-        "NAME[:W]: how paintings are compared: neighbours (each place with the place of a painting that is most like "
-        "it), gram (the report's own, eqs 2–4), moments (mean and covariance) or patches (blocks of 3×3). Repeatable.",
+        "NAME[:W]: how paintings are compared: gram (the report's own, eqs 2–4), neighbours (each place with the place "
+        "of a painting that is most like it), moments (mean and covariance) or patches (blocks of 3×3). Repeatable.",
         min_length=1,
     )
     content_weight: float = _field(
-        0.25,
+        1.0,
         "Weights of the loss",
-        "alpha of eq. 5: how much the content's structure counts; with gram alone 1, with neighbours alone 0.",
+        "alpha of eq. 5: how much the content's structure counts; with neighbours 0, with both 0.25.",
         ge=0,
     )
     style_weight: float = _field(
-        1.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with gram alone 20, patches 3.", ge=0
+        20.0, "Weights of the loss", "beta of eq. 5: how much the painting counts; with neighbours 1, patches 3.", ge=0
     )
     strength: float = _field(
         0.3,
@@ -137,9 +137,9 @@ class Recipe(Written):
         le=1,
     )
     palette_weight: float = _field(
-        0.3,
+        0.0,
         "Weights of the loss",
-        "How much the painting's colours count as a whole, by mean and covariance; with gram alone 0.",
+        "How much the painting's colours count as a whole, by mean and covariance; with neighbours and patches 0.3.",
         ge=0,
     )
     tv_weight: float = _field(0.0, "Weights of the loss", "theta of eq. 8, total variation; with patches 1.", ge=0)
@@ -220,17 +220,17 @@ class Recipe(Written):
 
     optimizer: Literal["lbfgs", "adam"] = _field("lbfgs", "Optimisation", "L-BFGS within the pixel bounds, or Adam.")
     iterations: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Several] = _field(
-        (30,),
+        (100, 80, 60),
         "Optimisation",
-        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. With gram "
-        "alone 100 80 60, patches 50.",
+        "Gradient evaluations at each level, coarse to fine; the last number is repeated for finer levels. With "
+        "neighbours 30, patches 50.",
         min_length=1,
     )
     polish: int = _field(
-        15,
+        0,
         "Optimisation",
         "For neighbours: so many of the last level's evaluations, half of them at most, match each layer for itself, "
-        "for crisp strokes.",
+        "for crisp strokes; with neighbours 15.",
         ge=0,
         le=100_000,
     )

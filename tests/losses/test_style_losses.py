@@ -117,7 +117,7 @@ def test_what_follows_from_neighbours_and_what_was_named() -> None:
     own = Recipe(style_loss="neighbours")
     assert (own.content_weight, own.style_weight, own.palette_weight, own.iterations) == (0.0, 1.0, 0.3, (30,))
     assert Recipe(style_loss="neighbours", iterations=5, content_weight=2).content_weight == 2
-    assert (Recipe().style_loss, Recipe().content_weight) == (("neighbours", "gram"), 0.25)
+    assert (Recipe().style_loss, Recipe().content_weight) == (("gram",), 1.0)
     assert own.replace(style_loss="gram,neighbours").content_weight == 0.25
     gram = own.replace(style_loss="gram")
     assert (gram.content_weight, gram.style_weight, gram.palette_weight, gram.polish) == (1.0, 20.0, 0.0, 0)
