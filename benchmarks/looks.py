@@ -2,9 +2,10 @@
 
     python benchmarks/looks.py --content PHOTO --style PAINTING --sizes 256 512 --repeat 2 --out FOLDER
 
-Every way of --ways is a style loss with its own defaults, and paints in a process of its own, in turn, so that a
-machine that slows down slows all alike. Writes looks.json and looks.md: median seconds, their range, the ratio to the
-first way of the same size, and the peak of memory. Not on Windows.
+Every way of --ways is a style loss with its own defaults, or with the options behind it ("neighbours --iterations 15"),
+and paints in a process of its own, in turn, so that a machine that slows down slows all alike. Writes looks.json and
+looks.md: median seconds, their range, the ratio to the first way of the same size, and the peak of memory. Not on
+Windows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -37,7 +40,7 @@ def once(command: list[str]) -> tuple[float, float]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    lines = ["| size | style loss | seconds | of the first | peak, MiB |", "|---|---|---|---|---|"]
+    lines = ["| size | way | seconds | of the first | peak, MiB |", "|---|---|---|---|---|"]
     for row in rows:
         low, high = min(row["seconds"]), max(row["seconds"])
         lines.append(
@@ -64,19 +67,11 @@ def main() -> None:
         found: dict[str, list[tuple[float, float]]] = {way: [] for way in given.ways}
         for _ in range(given.repeat):
             for way, runs in found.items():
-                target = given.out / f"{size}-{way.replace(',', '-').replace(':', '')}.png"
-                command = [
-                    sys.executable,
-                    "-m",
-                    "impasto",
-                    given.content,
-                    given.style,
-                    "-o",
-                    str(target),
-                    "--overwrite",
-                ]
-                options = ["--size", str(size), "--style-loss", way, "--max-memory", str(given.max_memory), "--quiet"]
-                runs.append(once([*command, *options]))
+                target = given.out / f"{size}-{re.sub('[^a-z0-9.]+', '-', way)}.png"
+                command = [sys.executable, "-m", "impasto", given.content, given.style, "-o", str(target)]
+                loss, *more = shlex.split(way)
+                options = ["--overwrite", "--quiet", "--size", str(size), "--max-memory", str(given.max_memory)]
+                runs.append(once([*command, *options, "--style-loss", loss, *more]))
         first = statistics.median(seconds for seconds, _ in found[given.ways[0]])
         for way, runs in found.items():
             times = [seconds for seconds, _ in runs]
