@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 __all__ = ["assign", "divide", "nearest", "thinned"]
 
-BLOCK = 2**25  # similarities held at a time
+BLOCK = 2**22  # similarities held at a time
 EDGE = 0.1  # least part of a place, of the largest that a painting has there, that lets another be taken
 ROUNDS = 200  # of balancing shares, at most
 
@@ -29,7 +29,8 @@ def nearest(ours: Tensor, theirs: Tensor, *, centered: bool = True) -> tuple[Ten
     """
     ours, theirs = (_directions(places, centered) for places in (ours, theirs))
     rows = max(1, BLOCK // theirs.shape[1])
-    found = [(part.T @ theirs).max(1) for part in torch.split(ours, rows, dim=1)]
+    block = ours.new_empty(min(rows, ours.shape[1]), theirs.shape[1])
+    found = [torch.mm(part.T, theirs, out=block[: part.shape[1]]).max(1) for part in torch.split(ours, rows, dim=1)]
     return torch.cat([one.indices for one in found]), torch.cat([one.values for one in found])
 
 

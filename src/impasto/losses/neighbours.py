@@ -25,7 +25,7 @@ __all__ = ["build", "wants", "wants_apart"]
 STEP = 4  # px: side of a place
 FINE = 2  # px: the same where each layer is matched for itself, or a position of the layer where that is larger
 CANDIDATES = 16_384  # places of each painting that are looked through
-ROWS = 2**15  # places that are matched at a time
+ROWS = 2**13  # places that are matched at a time
 
 Seeing = Mapping[Look, Tensor]
 

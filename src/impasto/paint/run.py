@@ -217,6 +217,7 @@ class Transfer:
                             transfer=self,
                         )
                     before += count
+                    del function  # its targets, before the next makes its own
             except DivergenceError as error:
                 error.result = self.result()
                 raise
