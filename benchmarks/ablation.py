@@ -24,7 +24,7 @@ import judge
 import torch
 
 from impasto import Recipe, Transfer
-from impasto.paint import memory, optimize
+from impasto.paint import curvature, memory, optimize
 from impasto.paint.scene import Scene
 from impasto.pictures import detail
 
@@ -43,12 +43,12 @@ def lbfgs_with(**fixed: Any) -> Change:
 
 def smoothing_by(power: float) -> Change:
     """The preconditioner 1/f^power on every level."""
-    original = optimize.smoothing
+    original = curvature.smoothing
 
     def changed(height: int, width: int, device: torch.device | None = None, **_: float) -> Any:
         return original(height, width, device, power)
 
-    return lambda: patch.object(optimize, "smoothing", changed)
+    return lambda: patch.object(curvature, "smoothing", changed)
 
 
 def border_everywhere() -> AbstractContextManager[Any]:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     )
     from impasto.files import Blob
     from impasto.network.encoder import Encoder
-    from impasto.paint.run import Progress, Result, Transfer, steps, stylize
+    from impasto.paint.result import Progress, Result
+    from impasto.paint.run import steps, stylize
     from impasto.paint.targets import Targets
+    from impasto.paint.transfer import Transfer
     from impasto.pictures import color
     from impasto.recipe import Recipe
 
@@ -64,7 +66,9 @@ _HOME = {
     "Encoder": "network.encoder",
     "Recipe": "recipe",
     "Targets": "paint.targets",
-    **dict.fromkeys(("Progress", "Result", "Transfer", "steps", "stylize"), "paint.run"),
+    **dict.fromkeys(("Progress", "Result"), "paint.result"),
+    "Transfer": "paint.transfer",
+    **dict.fromkeys(("steps", "stylize"), "paint.run"),
 }
 
 _ROOMS = {"color": "pictures.color", "losses": "losses"}

@@ -9,7 +9,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -18,7 +18,7 @@ from pathlib import Path
 from impasto.errors import ImageReadError, OutputError
 from impasto.text import shown
 
-__all__ = ["SUFFIXES", "Blob", "check_apart", "check_place", "open_file", "read", "same_file", "write"]
+__all__ = ["SUFFIXES", "Blob", "check_apart", "check_place", "open_file", "read", "replace", "same_file", "write"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # of the picture formats that are written
 REMEDY = "choose another name, or --overwrite (overwrite=True)"
@@ -90,11 +90,19 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     link; a file that is replaced hands on its permissions.
     """
     target = Path(os.path.realpath(path))
-    temporary = _beside(target)
+    replace(target, _beside(target), lambda temporary: _fill(temporary, data), path)
+
+
+def replace(
+    target: Path, temporary: Path, fill: Callable[[Path], object], called: str | os.PathLike[str] | None = None
+) -> None:
+    """Let `fill` write to a path beside the target, which takes its place once it is safe on the disk, as in `write`.
+
+    `called`: what messages call the target.
+    """
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
+        fill(temporary)
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
@@ -104,8 +112,13 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
             temporary.unlink()
         if isinstance(error, OSError):
             why = error.strerror or shown(error)
-            raise OutputError(f"{shown(path)}: cannot be written ({why}); choose another place") from error
+            raise OutputError(f"{shown(called or target)}: cannot be written ({why}); choose another place") from error
         raise
+
+
+def _fill(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
 
 
 def check_place(

@@ -24,6 +24,7 @@ from impasto.cli import paint
 from impasto.cli.console import Console
 from impasto.errors import DivergenceError
 from impasto.network.weights.known import KNOWN, places
+from impasto.paint import result as outcome
 from impasto.paint import run as painting
 from impasto.pictures import encode
 from impasto.pictures.metadata import read_metadata
@@ -469,7 +470,7 @@ def test_previews_appear_during_the_run_and_go_with_its_end(
         seen.append((Path(path).name, pixels(written).shape))
         return written
 
-    for module in (encode, painting):
+    for module in (encode, outcome):
         monkeypatch.setattr(module, "write", watched)
     run = impasto("photo.png", "one.png", "-o", "x.jpg", "--preview-every", "2", *QUICK[:3], "5", *QUICK[4:])
     assert run.status == 0
@@ -665,7 +666,7 @@ def test_an_interrupt_during_the_saving_lets_it_finish(
         signal.raise_signal(signal.SIGINT)
         return write(*arguments, **options)
 
-    monkeypatch.setattr(painting, "write", interrupted)
+    monkeypatch.setattr(outcome, "write", interrupted)
     assert impasto(*PAINT).status == 0
     assert pixels(folder / "x.png").shape == (16, 24, 3)
 

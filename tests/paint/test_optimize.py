@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from impasto.errors import DivergenceError
-from impasto.paint import optimize
-from impasto.paint.optimize import Evaluation, Step, _Curvature, adam, lbfgs, smoothing
+from impasto.paint import curvature
+from impasto.paint.curvature import Curvature, smoothing
+from impasto.paint.optimize import Evaluation, Step, adam, lbfgs
 
 Function = Callable[[Tensor], Tensor]
 METHODS = pytest.mark.parametrize("method", [lbfgs, adam])
@@ -248,7 +249,7 @@ def test_preconditioned_lbfgs_reaches_the_same_minimum() -> None:
 
 
 def test_the_memory_obeys_the_last_secant_and_forgets_negative_curvature() -> None:
-    memory = _Curvature(5, smoothing(3, 4), None)
+    memory = Curvature(5, smoothing(3, 4), None)
     generator = torch.Generator().manual_seed(1)
     moves = [torch.randn(1, 3, 4, generator=generator) for _ in range(3)]
     changes = [s * torch.linspace(1, 3, 12).reshape(1, 3, 4) for s in moves]
@@ -304,15 +305,15 @@ def test_numbers_that_stay_on_the_device_lead_to_the_same_minimum(monkeypatch: p
     center, stiffness = torch.linspace(0.1, 0.9, 24).view(1, 4, 6), torch.logspace(0, 3, 24).view(1, 4, 6)
     ends = []
     for at_hand in (True, False):
-        monkeypatch.setattr(optimize, "_at_hand", lambda value, at_hand=at_hand: at_hand)
+        monkeypatch.setattr(curvature, "at_hand", lambda value, at_hand=at_hand: at_hand)
         ends.append(list(lbfgs(Counted(bowl(center, stiffness)), torch.full((1, 4, 6), 0.5), 150))[-1])
     assert all(torch.allclose(end.best, center, atol=1e-3) for end in ends)
     assert ends[1].best_value == pytest.approx(ends[0].best_value, abs=1e-6)
 
 
 def test_a_direction_reads_nothing_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimize, "_at_hand", lambda value: False)
-    memory = _Curvature(5, None, None)
+    monkeypatch.setattr(curvature, "at_hand", lambda value: False)
+    memory = Curvature(5, None, None)
     for seed in range(3):
         s = torch.randn(2, 3, generator=torch.Generator().manual_seed(seed))
         memory.add(s, 2 * s)

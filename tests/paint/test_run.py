@@ -65,7 +65,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, set[str], Encode
                 calls.append((picture, set(layers), self))
             return super().check(layers, picture)
 
-    monkeypatch.setattr(run, "Encoder", Watched)
+    monkeypatch.setattr(transfer, "Encoder", Watched)
     return calls
 
 
@@ -223,7 +223,7 @@ def test_a_weight_beyond_all_numbers_is_an_error_with_the_start_as_its_picture(m
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_divergence_brings_the_best_picture(optimizer: str, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
-    whole = run.Objective.__call__
+    whole = transfer.Objective.__call__
 
     def failing(self: Any, picture: Tensor) -> optimize.Evaluation:
         nonlocal count
@@ -231,7 +231,7 @@ def test_divergence_brings_the_best_picture(optimizer: str, make: Any, monkeypat
         found = whole(self, picture)
         return optimize.Evaluation(math.nan, found.gradient, found.terms) if count > 6 else found
 
-    monkeypatch.setattr(run.Objective, "__call__", failing)
+    monkeypatch.setattr(transfer.Objective, "__call__", failing)
     seen: list[float] = []
     work = Transfer(CONTENT, STYLE, make(optimizer=optimizer, iterations=(40,)))
     with pytest.raises(DivergenceError, match="after 3 returns") as caught:
@@ -247,7 +247,7 @@ def test_divergence_brings_the_best_picture(optimizer: str, make: Any, monkeypat
 
 
 def test_one_lost_number_does_not_end_the_run(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    count, whole = 0, run.Objective.__call__
+    count, whole = 0, transfer.Objective.__call__
 
     def failing(self: Any, picture: Tensor) -> optimize.Evaluation:
         nonlocal count
@@ -255,7 +255,7 @@ def test_one_lost_number_does_not_end_the_run(make: Any, monkeypatch: pytest.Mon
         found = whole(self, picture)
         return optimize.Evaluation(found.value, found.gradient * math.inf, found.terms) if count == 4 else found
 
-    monkeypatch.setattr(run.Objective, "__call__", failing)
+    monkeypatch.setattr(transfer.Objective, "__call__", failing)
     found = list(steps(CONTENT, STYLE, make(iterations=(20,))))
     assert count == len(found) == 20
     assert min(p.loss for p in found) < 0.7 * found[0].loss

@@ -20,7 +20,7 @@ import plain
 from impasto import errors, losses
 from impasto.errors import ImageReadError
 from impasto.network.encoder import Encoder
-from impasto.paint import run
+from impasto.paint import transfer
 from impasto.paint.objective import Objective, compared
 from impasto.paint.run import Transfer, stylize
 from impasto.pictures import color
@@ -150,7 +150,7 @@ def test_7_a_style_is_not_squashed(thin_path: str, monkeypatch: pytest.MonkeyPat
             shapes.append(tuple(picture.shape[1:]))
             return super().check(layers, picture)
 
-    monkeypatch.setattr(run, "Encoder", Watched)
+    monkeypatch.setattr(transfer, "Encoder", Watched)
     stylize(CONTENT, plain.picture(30, 60, 3), recipe(net=thin_path, iterations=1))
     assert shapes == [(32, 40), (20, 40), (32, 40)]  # content, the style at 2:1, one evaluation
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from impasto.errors import MemoryShortError
@@ -18,7 +18,7 @@ from impasto.paint.scene import Scene
 from impasto.paint.targets import Targets
 from impasto.pictures.resize import fit, resize
 
-__all__ = ["Need", "choose", "largest", "need", "plans", "seconds"]
+__all__ = ["Need", "choose", "largest", "need", "planned", "plans", "seconds"]
 
 PICTURES = 9  # float32 pictures that the optimiser holds beside its history
 SCRATCH = 1.25  # what convolutions lay out anew, and what the allocator leaves between blocks
@@ -55,6 +55,19 @@ def plans(scene: Scene, encoder: Encoder, limit: float) -> list[Need]:
         f"{width}×{height} pixels need about {most / GIB:.1f} GiB of memory,"
         f" {limit / GIB:.1f} GiB may be used; {remedy}"
     )
+
+
+def planned(scene: Scene, encoder: Encoder, ways: Sequence[Plan], limit: float) -> list[Need]:
+    """What levels need that are walked in given ways; raises MemoryShortError where that is above `limit` bytes."""
+    looks = objective.looks(scene.recipe)
+    needs = [Need(plan, need(encoder, size, looks, plan)) for size, plan in zip(scene.sizes, ways, strict=True)]
+    most = max(need.bytes for need in needs)
+    if most > limit:
+        raise MemoryShortError(
+            f"going on needs about {most / GIB:.1f} GiB of memory, as the run did before,"
+            f" {limit / GIB:.1f} GiB may be used; free some first"
+        )
+    return needs
 
 
 def seconds(scene: Scene, needs: list[Need], encoder: Callable[[int], Encoder], targets: Targets) -> float:

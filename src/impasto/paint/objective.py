@@ -129,6 +129,7 @@ class Objective:
 
     `plan` says how much of the picture is looked at at a time; it changes memory and speed, not the numbers.
     `regions`: those that terms look at. `kept`: a picture, and how far each of its pixels may be left, 1×H×W.
+    `matched`: after how many evaluations targets that follow the picture were made last, and of which picture, by term.
     """
 
     def __init__(
@@ -147,9 +148,13 @@ class Objective:
         self.looks = tuple(dict.fromkeys([*streamed, *(look for term in self.seeing for look in term.looks)]))
         self._renewed = dict.fromkeys((term.name for term in self.seeing if term.every), 0)
         self._due: set[str] = set(self._renewed)  # the first time, of what is painted on
+        self.matched: Mapping[str, tuple[int, Tensor]] = {}
 
     def __call__(self, picture: Tensor) -> Evaluation:
         """Value, gradient and terms at a picture 3×H×W or 1×H×W (luminance), 0…1."""
+        if self._due:
+            matched = picture.detach().clone()
+            self.matched = {**self.matched, **{name: (self._renewed[name], matched) for name in self._due}}
         picture = picture.detach().requires_grad_()
         parts: dict[str, list[Tensor]] = {term.name: [] for term in self.terms}
         outputs: list[Tensor] = []
@@ -180,6 +185,13 @@ class Objective:
         self._renewed.update(dict.fromkeys(due, evaluation))
         self._due |= due
         return bool(due)
+
+    def match_again(self, matched: Mapping[str, tuple[int, Tensor]]) -> None:
+        """Make the targets that another objective of this level had, from its `matched`."""
+        for name, (evaluation, picture) in matched.items():
+            self._renewed[name] = evaluation
+            self._due = {name} if self.matched else set(self._renewed)  # no term is ever without
+            self(picture)
 
     def _evaluation(self, gradient: Tensor, parts: dict[str, list[Tensor]]) -> Evaluation:
         """Value, gradient and terms, read from the device in one go."""

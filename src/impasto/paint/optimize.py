@@ -1,22 +1,26 @@
 """L-BFGS and Adam inside bounds. Knows nothing of style transfer: a function, a start, a box.
 
 Both yield a `Step` for every evaluation of the gradient. The unknown never leaves the box, so nothing is lost when the
-result is clipped in the end; and no step is taken into a value that is not a finite number.
+result is clipped in the end; and no step is taken into a value that is not a finite number. Both say where they stand
+whenever they could be left there and begun again, in their own `Lbfgs` or `Adam`: from there the steps are the same, to
+the last bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
+from pydantic import ConfigDict
 from torch import Tensor
 
 from impasto.errors import DivergenceError
+from impasto.paint.curvature import Curvature, Operator, Pair, Scalar, dot, unit_of
 
-__all__ = ["Evaluation", "Step", "adam", "lbfgs", "smoothing"]
+__all__ = ["Adam", "Best", "Evaluation", "Lbfgs", "Step", "adam", "lbfgs"]
 
 RECOVERIES = 3  # times a run goes back to its best point before it gives up
 EXPLODED = 1e3  # a value this many times the largest of Adam's first WARMUP is divergence
@@ -25,12 +29,17 @@ HALVINGS = 12  # of one line search
 FIRST_MOVE = 0.1  # largest change of any coordinate in a step that has no curvature to go by
 
 
+ANY_TYPE = ConfigDict(arbitrary_types_allowed=True)  # tensors, where a place is read back
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A function's value and gradient at a point, and the terms that the value is made of.
 
     `checksum`: the sum of the gradient, where it has been read from the device already.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ANY_TYPE
 
     value: float
     gradient: Tensor
@@ -56,19 +65,19 @@ class Step:
 
 
 Evaluate = Callable[[Tensor], Evaluation]
-Operator = Callable[[Tensor], Tensor]
-Scalar = float | Tensor  # of no dimension
 Renew = Callable[[int], bool]  # after so many evaluations: whether the function is another one from now on
 
 
-class _Best:
-    """The best finite point so far, and how often it had to be gone back to."""
+@dataclass
+class Best:
+    """The best finite point so far, of `index` evaluations, and how often it had to be gone back to."""
 
-    def __init__(self) -> None:
-        self.x: Tensor | None = None
-        self.evaluation: Evaluation | None = None
-        self.index = 0
-        self.recoveries = 0
+    __pydantic_config__: ClassVar[ConfigDict] = ANY_TYPE
+
+    x: Tensor | None = None
+    evaluation: Evaluation | None = None
+    index: int = 0
+    recoveries: int = 0
 
     def record(self, x: Tensor, evaluation: Evaluation, ceiling: float = math.inf) -> bool:
         """Count an evaluation; True if it is sound, False if it is divergence and the caller must go back.
@@ -95,6 +104,7 @@ class _Best:
         self.evaluation = None
 
     def step(self, evaluation: Evaluation) -> Step:
+        """What is told of an evaluation."""
         assert self.x is not None
         assert self.evaluation is not None
         return Step(
@@ -102,36 +112,37 @@ class _Best:
         )
 
 
-class _Curvature:
-    """The limited memory of L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.4)."""
+@dataclass(frozen=True)
+class Lbfgs:
+    """Where L-BFGS stands before a line search. Its tensors do not change."""
 
-    def __init__(self, history: int, precondition: Operator | None, kept: torch.dtype | None) -> None:
-        self.pairs: deque[tuple[Tensor, Tensor, Scalar]] = deque(maxlen=history)
-        self.kept = kept
-        self.precondition = precondition or (lambda v: v)
-        self.scale: Scalar = 1.0
+    __pydantic_config__: ClassVar[ConfigDict] = ANY_TYPE
 
-    def add(self, s: Tensor, y: Tensor) -> None:
-        """Remember a move s that changed the gradient by y, if the curvature along it is positive."""
-        own = s.dtype
-        s, y = s.to(self.kept or own), y.to(self.kept or own)  # what is remembered must fit together to the last bit
-        wide = y.to(own)
-        sy = _dot(s.to(own), wide)
-        if sy > 1e-10 * _dot(wide, wide):
-            self.pairs.append((s, y, 1 / sy))
-            self.scale = sy / _dot(wide, self.precondition(wide))
+    x: Tensor
+    now: Evaluation
+    best: Best
+    pairs: tuple[Pair, ...]
+    scale: Scalar
+    unit: float
+    reach: float
 
-    def direction(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian's estimate times the gradient."""
-        q = gradient.clone()
-        alphas = []
-        for s, y, rho in reversed(self.pairs):
-            alphas.append(rho * _dot(s.to(q.dtype), q))
-            _add(q, y.to(q.dtype), -alphas[-1])
-        q = self.precondition(q).mul_(self.scale if self.pairs else 1.0)
-        for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
-            _add(q, s.to(q.dtype), alpha - rho * _dot(y.to(q.dtype), q))
-        return q.neg_()
+
+@dataclass(frozen=True)
+class Adam:
+    """Where Adam stands after `number` evaluations; `moments`: its step, and the two, None before the first step.
+
+    Its tensors are those that the next step changes: to be read before.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ANY_TYPE
+
+    number: int
+    point: Tensor
+    moments: tuple[float, Tensor, Tensor] | None
+    best: Best
+    highest: float
+    unit: float
+    learning_rate: float
 
 
 def lbfgs(
@@ -145,6 +156,8 @@ def lbfgs(
     kept: torch.dtype | None = None,
     precondition: Operator | None = None,
     renew: Renew = lambda _: False,
+    place: Lbfgs | None = None,
+    mark: Callable[[Lbfgs], object] = lambda _: None,
 ) -> Iterator[Step]:
     """Minimise by projected L-BFGS with backtracking, at most `evaluations` gradients; ends early where nothing falls.
 
@@ -152,20 +165,25 @@ def lbfgs(
     and the point is clipped to the box (Bertsekas 1982, "Projected Newton methods"). `precondition` is the first guess
     of the inverse Hessian, a symmetric positive operator. The last `history` moves are remembered, in the precision
     `kept` (None: that of `x`). Where `renew` says that the function has changed, what was best and what was remembered
-    is forgotten. Raises DivergenceError after three returns to the best point.
+    is forgotten. `mark` is told where it stands before every line search; with such a `place` it goes on from there,
+    whatever `x` is. Raises DivergenceError after three returns to the best point.
     """
-    best, memory = _Best(), _Curvature(history, precondition, kept)
-    x = x.clamp(lower, upper)
-    now = evaluate(x)
-    best.record(x, now)
-    yield best.step(now)
-    unit = _unit(now.gradient)
-    reach = FIRST_MOVE
+    if place is None:
+        best, memory = Best(), Curvature(history, precondition, kept)
+        x = x.clamp(lower, upper)
+        now = evaluate(x)
+        best.record(x, now)
+        yield best.step(now)
+        unit, reach = unit_of(now.gradient), FIRST_MOVE
+    else:
+        best, memory = replace(place.best), Curvature(history, precondition, kept, place.pairs, place.scale)
+        x, now, unit, reach = place.x, place.now, place.unit, place.reach
     while best.index < evaluations:
+        mark(Lbfgs(x, now, replace(best), tuple(memory.pairs), memory.scale, unit, reach))
         free = ~((x <= lower) & (now.gradient > 0) | (x >= upper) & (now.gradient < 0))
         slope = (now.gradient * unit).mul_(free)
         direction = memory.direction(slope).mul_(free)
-        if memory.pairs and _dot(direction, slope) >= 0:
+        if memory.pairs and dot(direction, slope) >= 0:
             memory.pairs.clear()
             direction = memory.direction(slope).mul_(free)
         largest = direction.abs().max().item()
@@ -182,7 +200,7 @@ def lbfgs(
             yield best.step(then)
             if not sound:
                 break
-            if then.value <= now.value + 1e-4 * _dot(slope, trial - x) / unit:
+            if then.value <= now.value + 1e-4 * dot(slope, trial - x) / unit:
                 accepted = True
                 break
             length /= 2
@@ -215,15 +233,23 @@ def adam(
     upper: float = 1.0,
     learning_rate: float = 0.02,
     renew: Renew = lambda _: False,
+    place: Adam | None = None,
+    mark: Callable[[Adam], object] = lambda _: None,
 ) -> Iterator[Step]:
     """Minimise by Adam (arXiv:1412.6980), clipped to the box after every step.
 
-    On divergence: back to the best point with half the learning rate; raises DivergenceError after three times.
+    On divergence: back to the best point with half the learning rate; raises DivergenceError after three times. `mark`
+    is told where it stands before every evaluation; with such a `place` it goes on from there, whatever `x` is.
     """
-    best, highest, unit = _Best(), 0.0, 0.0
-    point = x.clamp(lower, upper).clone()
-    optimizer = torch.optim.Adam([point], lr=learning_rate, betas=(0.9, 0.99))
-    for number in range(evaluations):
+    if place is None:
+        begin, best, highest, unit, moments = 0, Best(), 0.0, 0.0, None
+        point = x.clamp(lower, upper).clone()
+    else:
+        begin, point, best, moments = place.number, place.point.clone(), replace(place.best), place.moments
+        highest, unit, learning_rate = place.highest, place.unit, place.learning_rate
+    optimizer = _adam(point, learning_rate, moments)
+    for number in range(begin, evaluations):
+        mark(Adam(number, point, _moments(optimizer, point), replace(best), highest, unit, learning_rate))
         if number and renew(number):
             best.forget()
         now = evaluate(point)
@@ -232,7 +258,7 @@ def adam(
         if sound:
             if number < WARMUP:
                 highest = max(highest, abs(now.value))
-            unit = unit or _unit(now.gradient)
+            unit = unit or unit_of(now.gradient)
             point.grad = now.gradient * unit
             optimizer.step()
             point.clamp_(lower, upper)
@@ -240,42 +266,19 @@ def adam(
             assert best.x is not None
             learning_rate /= 2
             point = best.x.clone()
-            optimizer = torch.optim.Adam([point], lr=learning_rate, betas=(0.9, 0.99))
+            optimizer = _adam(point, learning_rate)
 
 
-def smoothing(height: int, width: int, device: torch.device | None = None, power: float = 1.0) -> Operator:
-    """The operator that divides each frequency f of a picture C×H×W by f^power, frequency 0 as the lowest other.
-
-    As L-BFGS's first guess it lets broad changes of colour, which plain pixels learn last, go as fast as fine ones; at
-    power 1 the same as optimising in a Fourier basis scaled by 1/√f (Olah et al. 2017, "Feature Visualization").
-    """
-    rows = torch.fft.fftfreq(height, device=device, dtype=torch.float32)[:, None]
-    columns = torch.fft.rfftfreq(width, device=device, dtype=torch.float32)[None, :]
-    frequency = (rows.square() + columns.square()).sqrt().clamp_min(1 / max(height, width))
-    gain = frequency**-power
-    gain = gain / gain.mean()
-    return lambda picture: torch.fft.irfft2(torch.fft.rfft2(picture) * gain, s=(height, width))
+def _adam(point: Tensor, learning_rate: float, moments: tuple[float, Tensor, Tensor] | None = None) -> torch.optim.Adam:
+    """Adam for a point, with the moments that it had there."""
+    optimizer = torch.optim.Adam([point], lr=learning_rate, betas=(0.9, 0.99))
+    if moments is not None:
+        step, first, second = moments
+        own = {"step": torch.tensor(step), "exp_avg": first.clone(), "exp_avg_sq": second.clone()}
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": {0: own}})
+    return optimizer
 
 
-def _unit(gradient: Tensor) -> float:
-    """A power of two that brings a gradient near 1, so that products of huge or tiny ones stay within float32."""
-    exponent = math.frexp(gradient.abs().max().item())[1]
-    return 2.0 ** -max(exponent, -100)
-
-
-def _dot(a: Tensor, b: Tensor) -> Scalar:
-    """The product, as a number on the CPU; elsewhere it stays on the device, where reading it would wait for all."""
-    product = torch.dot(a.flatten(), b.flatten())
-    return product.item() if _at_hand(product) else product
-
-
-def _add(q: Tensor, v: Tensor, factor: Scalar) -> None:
-    """Add `factor` · v to q, in place."""
-    if isinstance(factor, Tensor):
-        q.addcmul_(v, factor)
-    else:
-        q.add_(v, alpha=factor)
-
-
-def _at_hand(value: Tensor) -> bool:
-    return value.device.type == "cpu"
+def _moments(optimizer: torch.optim.Adam, point: Tensor) -> tuple[float, Tensor, Tensor] | None:
+    own = optimizer.state.get(point)
+    return (float(own["step"]), own["exp_avg"], own["exp_avg_sq"]) if own else None
