@@ -19,7 +19,7 @@ import plain
 from impasto import losses
 from impasto.errors import DivergenceError, ImageReadError, OptionError, WeightsError
 from impasto.network.encoder import Encoder
-from impasto.paint import optimize, run
+from impasto.paint import optimize, transfer
 from impasto.paint.run import Progress, Result, Transfer, steps, stylize
 from impasto.pictures import color
 from impasto.pictures.encode import write

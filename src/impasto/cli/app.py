@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, MissingArgumentError
 
 from impasto._version import __version__
-from impasto.cli import batch, demo, paint, sweep, weights
+from impasto.cli import batch, demo, paint, resume, sweep, weights
 from impasto.cli.console import say
 from impasto.cli.flags import gather
 from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OutputError, memory_short
@@ -38,6 +38,7 @@ app = App(
 weights_app = App(name="weights", help="List the networks known by name, and where they lie; or fetch one.")
 app.default(paint.paint)
 app.command(demo.demo)
+app.command(resume.resume)
 app.command(batch.batch)
 app.command(sweep.sweep)
 app.command(weights.print_recipe, name="recipe")

@@ -5,6 +5,7 @@ The only module that writes to a terminal. It words events (work/events.py) and 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -41,12 +42,13 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.bars = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        self.bars = not quiet and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._live: _Lasting | None = None
         self._fetching = ""
         self._begun = time.monotonic()
         self._count = self._ended = 0
         self._shares: dict[int, float] = {}
+        self._tenth = 0  # of the work that has been told of
 
     def __enter__(self) -> Console:
         return self
@@ -93,6 +95,7 @@ class Console:
     def step(self, progress: Progress) -> None:
         """Show a step of one transfer."""
         if not self.bars:
+            self._plain(progress)
             return
         height, width = progress.size
         live = self._bar(1.0)
@@ -103,6 +106,16 @@ class Console:
             place=f"level {progress.level}/{progress.levels}  {width}×{height}  step {progress.step}/{progress.steps}",
             clock=f"{duration(progress.seconds)}, {duration(progress.remaining)} left",
         )
+
+    def _plain(self, progress: Progress) -> None:
+        """A line every so often, for a log; the last step has the closing line."""
+        tenth, now = int(progress.fraction * TENTHS), time.monotonic()
+        if progress.fraction < 1 and (tenth > self._tenth or now - self._begun >= PATIENCE):
+            self._begun = now
+            place = f"level {progress.level}/{progress.levels}, step {progress.step}/{progress.steps}"
+            clock = f"{duration(progress.seconds)}, {duration(progress.remaining)} left"
+            self.line(f"{progress.fraction:.0%}: {place} ({clock})")
+        self._tenth = max(tenth, self._tenth)
 
     def stopping(self) -> None:
         """Say that the interrupt has been understood."""
@@ -157,6 +170,9 @@ class Console:
         live, self._live = self._live, None
         if live is not None:
             live.stop()
+
+
+TENTHS, PATIENCE = 10, 30.0  # without a terminal: a line for each tenth of the work, and after so many seconds
 
 
 class _Lasting(RichProgress):

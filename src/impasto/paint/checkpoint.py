@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from impasto import files
 from impasto._version import __version__
@@ -30,22 +31,23 @@ from impasto.paint.result import Progress
 from impasto.paint.transfer import Transfer
 from impasto.text import shown
 
-__all__ = ["Checkpoint", "Keeper", "about", "read"]
+__all__ = ["LONG", "Checkpoint", "Keeper", "about", "read"]
 
 KEY, FORMAT = "impasto checkpoint", 1  # of the header, and how what it holds is laid out
 EVERY = 30.0  # seconds between two writings, at least
+LONG = 120.0  # seconds: a run that takes longer is worth a file unasked
 SHARE = 0.02  # of the time that writing may take, at most
+BROKEN = (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds: `about` the run, what its owner has `said` beside, and where it stands."""
+    """The header of a file: `about` the run, what its owner has `said` beside, and where it stands, but for tensors."""
 
     path: Path
     about: Mapping[str, Any]
     said: Mapping[str, Any]
     values: Any = field(repr=False)
-    tensors: Mapping[str, Tensor] = field(repr=False)
 
     def check(self, transfer: Transfer) -> None:
         """Make sure that it is of such a run; raises OptionError naming what differs."""
@@ -60,10 +62,9 @@ class Checkpoint:
     def restore(self, transfer: Transfer) -> None:
         """Let an equal transfer go on from it; raises OptionError for one of another run, or damaged."""
         self.check(transfer)
-        try:
-            transfer.go_on(unpack(self.values, self.tensors, transfer.device))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise _damaged(self.path, f"{type(error).__name__}: {' '.join(str(error).split())[:100]}") from None
+        with _opened(self.path) as file:
+            place = unpack(self.values, file.get_tensor, transfer.device)
+            transfer.go_on(place)
 
 
 def about(transfer: Transfer) -> dict[str, Any]:
@@ -84,30 +85,38 @@ def about(transfer: Transfer) -> dict[str, Any]:
 
 def read(path: str | os.PathLike[str]) -> Checkpoint:
     """The checkpoint in a file; raises OptionError for whatever is none, or is one of a newer impasto."""
-    name = Path(path)
+    with _opened(path) as file:
+        header = (file.metadata() or {}).get(KEY)
+        if header is None:
+            raise OptionError(f"{shown(path)}: is no checkpoint of impasto; name another file")
+        held = json.loads(header)
+        version = held["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise OptionError(f"{shown(path)}: was written by a newer impasto (format {version}); update this one")
+        if version != FORMAT or not all(isinstance(held[part], dict) for part in ("about", "said", "place")):
+            raise ValueError("its header is not ours")
+    return Checkpoint(Path(path), held["about"], held["said"], held["place"])
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """A safetensors file; whatever is wrong with it, or with what is made of it, is an OptionError."""
     try:
-        if not stat.S_ISREG(name.stat().st_mode):
+        if not stat.S_ISREG(Path(path).stat().st_mode):
             raise OptionError(f"{shown(path)}: is no regular file; name a checkpoint")
-        with safe_open(name, "pt") as file:
-            header = (file.metadata() or {}).get(KEY)
-            if header is None:
-                raise OptionError(f"{shown(path)}: is no checkpoint of impasto; name another file")
-            held = json.loads(header)
-            version = held["format"]
-            if isinstance(version, int) and version > FORMAT:
-                raise OptionError(f"{shown(path)}: was written by a newer impasto (format {version}); update this one")
-            if version != FORMAT or not all(isinstance(held[part], dict) for part in ("about", "said", "place")):
-                raise _damaged(path, "its header is not ours")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (it is no dict)
-    except FileNotFoundError:
-        raise OptionError(f"{shown(path)}: no such checkpoint; check the name") from None
+        with safe_open(path, "pt") as file:
+            yield file
     except OptionError:
         raise
+    except FileNotFoundError:
+        raise OptionError(f"{shown(path)}: no such checkpoint; check the name") from None
     except OSError as error:
         raise OptionError(f"{shown(path)}: cannot be read ({error.strerror or shown(error)})") from None
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
-        raise _damaged(path, " ".join(str(error).split())[:100]) from None
-    return Checkpoint(name, held["about"], held["said"], held["place"], tensors)
+    except BROKEN as error:
+        why = shown(" ".join(str(error).split()))[:100]
+        raise OptionError(
+            f"{shown(path)}: is damaged or no checkpoint ({why}); name another file, or remove it to begin anew"
+        ) from None
 
 
 class Keeper:
@@ -135,6 +144,8 @@ class Keeper:
 
     def resume(self) -> Mapping[str, Any] | None:
         """Go on from the file, if there is one, and return what its owner has said; raises as `Checkpoint.restore`."""
+        if self.path is not None:
+            _clear(_temporary(self.path))
         if self.path is None or not os.path.lexists(self.path):
             return None
         found = read(self.path)
@@ -156,27 +167,33 @@ class Keeper:
         begun = time.monotonic()
         values, tensors = pack(place)
         held = {"format": FORMAT, "about": about(self.transfer), "said": self.said(), "place": values}
+        folder = _temporary(self.path)
         try:
+            _clear(folder)
+            folder.mkdir()
             files.replace(
                 self.path,
-                _temporary(self.path),
-                lambda path: _save(path, tensors, json.dumps(held)),
+                folder / "whole",
+                lambda path: save_file(tensors, path, {KEY: json.dumps(held)}),
                 self._called,
             )
             self.kept = True
-        except (OutputError, SafetensorError, MemoryError) as error:
+        except (OSError, SafetensorError, MemoryError) as error:
             if not self._told:
                 self.tell(f"{_why(self._called, error)}; the painting goes on without")
             self._told = True
+        finally:
+            _clear(folder)
         ended = time.monotonic()
         self._again = ended + max(EVERY, (ended - begun) / SHARE)
 
     def remove(self) -> None:
         """Take the file away, and what a stop in the middle of a writing has left."""
         if self.path is not None:
-            for path in (self.path, _temporary(self.path)):
-                if self.kept or path != self.path:
-                    path.unlink(missing_ok=True)
+            _clear(_temporary(self.path))
+            if self.kept:
+                self.path.unlink(missing_ok=True)
+        self.kept = False
 
     def __enter__(self) -> Keeper:
         return self
@@ -187,8 +204,12 @@ class Keeper:
 
 
 def _temporary(path: Path) -> Path:
-    """One name for all writings of a file, so that a stop in the middle of one leaves nothing for long."""
+    """A folder that a file is written in first, the same for all its writings: a stop leaves nothing for long."""
     return path.with_name(f".impasto-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp")
+
+
+def _clear(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _listed(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,19 +231,10 @@ def _said(value: object) -> str:
     )
 
 
-def _save(path: Path, tensors: dict[str, Tensor], header: str) -> None:
-    path.unlink(missing_ok=True)
-    save_file(tensors, path, {KEY: header})
-
-
 def _why(name: str, error: Exception) -> str:
     """Why a file cannot be written; safetensors wraps what the system says."""
     if isinstance(error, OutputError):
         return str(error)
     said = re.search(r"I/O error: (.+?) \(os error", str(error))
-    why = said[1] if said else str(error) or type(error).__name__
+    why = said[1] if said else getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{name}: cannot be written ({why}); choose another place"
-
-
-def _damaged(path: str | os.PathLike[str], why: str) -> OptionError:
-    return OptionError(f"{shown(path)}: is damaged or no checkpoint ({shown(why)}); name another file, or begin anew")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,15 +44,19 @@ class Place:
 def pack(place: Place) -> tuple[Any, dict[str, Tensor]]:
     """A place as values of JSON, and the tensors that they name, each contiguous.
 
-    A tensor's dimensions are put in the order in which they lie in memory: sums follow it, to the last bit.
+    A tensor's dimensions are put in the order in which they lie in memory: sums follow it, to the last bit. The same
+    tensor in two places is named once.
     """
     found: dict[str, Tensor] = {}
+    names: dict[Any, str] = {}
 
     def packed(value: Any, name: str) -> Any:
         if isinstance(value, Tensor):
             order = sorted(range(value.ndim), key=lambda axis: -value.stride()[axis])
-            found[name] = value.detach().permute(order).contiguous()
-            return {TENSOR: name, ORDER: order}
+            first = names.setdefault((value.data_ptr(), value.shape, value.stride(), value.dtype), name)
+            if first == name:
+                found[name] = value.detach().permute(order).contiguous()
+            return {TENSOR: first, ORDER: order}
         if dataclasses.is_dataclass(value):
             value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         if isinstance(value, Mapping):
@@ -66,12 +70,15 @@ def pack(place: Place) -> tuple[Any, dict[str, Tensor]]:
     return packed(place, ""), found
 
 
-def unpack(values: Any, found: Mapping[str, Tensor], device: torch.device) -> Place:
-    """The place that `pack` made values and tensors of; raises ValueError or KeyError for what it did not make."""
+def unpack(values: Any, read: Callable[[str], Tensor], device: torch.device) -> Place:
+    """The place that `pack` made values and tensors of; `read` gives a tensor by its name.
+
+    Raises ValueError for what it did not make.
+    """
 
     def unpacked(value: Any) -> Any:
         if isinstance(value, dict) and set(value) == {TENSOR, ORDER}:
-            tensor, order = found[value[TENSOR]], value[ORDER]
+            tensor, order = read(value[TENSOR]), value[ORDER]
             if sorted(order) != list(range(tensor.ndim)):
                 raise ValueError(f"{value[TENSOR]} has no order {order}")
             own = tensor.to(device, copy=True)  # aligned as any other tensor, which sums depend on

@@ -157,7 +157,7 @@ def _carried(
                 if following is None:
                     break
                 number, job = following
-                bare = replace(job.filled(b"" for _ in job.blobs), memory=limits.memory)
+                bare = replace(job.filled(b"" for _ in job.blobs), memory=limits.memory, checkpoint="")
                 running[remote.remote(bare, limits.cpus, *store.put(job.blobs))] = number
                 del job, following
             if not running:

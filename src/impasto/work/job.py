@@ -20,7 +20,7 @@ from impasto.network.weights.known import KNOWN, split
 from impasto.recipe import Recipe
 from impasto.text import shown
 
-__all__ = ["NETWORK", "Job", "file_names", "name_of", "reads"]
+__all__ = ["LONG_KEY", "NETWORK", "Job", "file_names", "name_of", "reads"]
 
 NETWORK = "the network"  # what messages call it
 NAMING = ("init", "mask", "style_mask", "keep")  # fields of Recipe that name pictures
@@ -37,7 +37,7 @@ class Job:
     A job that is `packed` holds all its files as bytes, so that it is the same work on any machine: `files` are the
     pictures that the recipe names, by these names, and `net` is its network, if any. `suffix` is the format of the
     result, `trace` whether its steps are written down, `memory` the GiB it may take where the recipe leaves it open; 0:
-    most of what is free.
+    most of what is free. `checkpoint` is the file it is kept in while it is painted, if it takes long.
     """
 
     content: str | Blob
@@ -49,6 +49,7 @@ class Job:
     suffix: str = ".png"
     trace: bool = False
     memory: float = 0.0
+    checkpoint: str = ""
 
     @functools.cached_property
     def key(self) -> str:

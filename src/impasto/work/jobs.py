@@ -11,7 +11,7 @@ import math
 import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ from impasto.network.weights.known import KNOWN
 from impasto.text import shown
 from impasto.work.events import Begun, Ended, Fetching, Note, Share, Tell
 from impasto.work.interrupts import Interrupted, Interrupts
-from impasto.work.job import Job, file_names, name_of
+from impasto.work.job import LONG_KEY, Job, file_names, name_of
 from impasto.work.manifest import NAME, Manifest
 from impasto.work.worker import Answer, here
 
@@ -187,7 +187,8 @@ class _Run:
         network = networks.get(job.recipe.net)
         if isinstance(network, ImpastoError):
             raise network
-        packed = replace(job, suffix=self.suffix, trace=self.extras).packed(network)
+        kept = str(self._checkpoint(job))
+        packed = replace(job, suffix=self.suffix, trace=self.extras, checkpoint=kept).packed(network)
         if packed.key != job.key:
             name = shown(name_of(job.content))
             raise ImageReadError(f"{name}: it or a style has changed since the run began; run it again")
@@ -236,10 +237,16 @@ class _Run:
                 {"key": job.key, **about, "error": text, "kind": failure.kind, **(numbers if best else {})}
             )
             entry = Entry(job, "failed", best, losses, answer.seconds, failure, answer.notices)
+        with suppress(OSError):
+            self._checkpoint(job).unlink()
         self.entries[name] = entry
         self.ended += 1
         self._note(answer.notices)
         self.tell(Ended(number, self.ended, len(self.missing), entry.file, entry.seconds, losses, failure))
+
+    def _checkpoint(self, job: Job) -> Path:
+        """Where a job is kept while it is painted."""
+        return self.folder / f"{job.key[:LONG_KEY]}.checkpoint"
 
     def _save(self, path: Path, job: Job, answer: Answer) -> None:
         """Write a result and what belongs to it, each whole or not at all; raises OutputError."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from impasto.errors import Failure, ImpastoError
+from impasto.errors import Failure, ImpastoError, OptionError
 from impasto.work.job import Job
 
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ class Answer:
 def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = None) -> Answer:
     """Carry out a job; `tell` hears, after every step, which share 0…1 of it is done.
 
-    A run that ends early with a picture is an answer with a `failure`; raises ImpastoError where there is none.
+    It goes on from its checkpoint, where there is one that fits; whoever keeps the answer removes that. A run that ends
+    early with a picture is an answer with a `failure`; raises ImpastoError where there is none.
     """
+    from impasto.paint.checkpoint import LONG, Keeper
     from impasto.paint.run import Transfer, follow
-    from impasto.paint.trace import Trace
+    from impasto.paint.trace import Trace, continued
     from impasto.pictures.metadata import made
 
     recipe = job.recipe
@@ -49,12 +51,22 @@ def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = N
         recipe = recipe.replace(max_memory=job.memory)
     transfer = Transfer(job.content, job.styles, recipe, files=dict(job.files), net=job.net, targets=targets)
     transfer.keep_buffers()
-    text = io.StringIO()
-    trace = Trace(text, made(job.recipe, transfer.scene.inputs)) if job.trace else None
+    text, notices = io.StringIO(), list[str]()
+    keeper = Keeper(
+        job.checkpoint or None, transfer, said=lambda: {"trace": text.getvalue()}, least=LONG, tell=notices.append
+    )
+    header = made(job.recipe, transfer.scene.inputs)
+    try:
+        before = continued(str((keeper.resume() or {}).get("trace", "")), header, transfer.taken)
+    except OptionError:  # begun by another version, or with other threads
+        before, keeper.kept = None, True
+    text.write(before or "")
+    trace = Trace(text, None if before else header) if job.trace else None
 
     def watch(progress: Progress) -> None:
         if trace is not None:
             trace.add(progress)
+        keeper.step(progress)
         tell(progress.fraction)
 
     failure = None
@@ -65,7 +77,8 @@ def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = N
             raise
         failure, result = Failure.of(error), error.result  # type: ignore[attr-defined]
     result = replace(result, recipe=job.recipe)
-    return Answer(result.encode(job.suffix), text.getvalue(), result.losses, result.seconds, result.notices, failure)
+    said = (*result.notices, *notices)
+    return Answer(result.encode(job.suffix), text.getvalue(), result.losses, result.seconds, said, failure)
 
 
 def attempt(job: Job, tell: Callable[[float], object], targets: Targets) -> Answer:
