@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.__main__ import main
+from commands import Command, child, names, pixels, traced
 from impasto.cli import app as cli
 from impasto.cli import paint
 from impasto.cli.console import Console
@@ -38,49 +37,9 @@ QUICK = ("--size", "24", "--iterations", "3", "--levels", "1")
 SIGNALS_SENT = [signal.SIGINT, signal.SIGTERM]
 
 
-class Run(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        """The one line on stderr."""
-        assert self.err.endswith("\n")
-        assert self.err.count("\n") == 1, self.err
-        return self.err.rstrip("\n")
-
-
 class Asked(NamedTuple):
     paths: paint.Paths
     recipe: Recipe
-
-
-Command = Callable[..., Run]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with a photo, 24×16, and two paintings."""
-    monkeypatch.setenv(
-        "PYTHONPATH", str(Path(cli.__file__).parents[2])
-    )  # for children, whatever the path was relative to
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.chdir(tmp_path)
-    random = np.random.default_rng(5)
-    for name, (height, width) in {"photo": (16, 24), "one": (20, 20), "two": (18, 30)}.items():
-        Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    return tmp_path
-
-
-@pytest.fixture
-def impasto(folder: Path, capfd: pytest.CaptureFixture[str]) -> Command:
-    def command(*arguments: str) -> Run:
-        capfd.readouterr()
-        status = main(arguments)
-        return Run(status, *capfd.readouterr())
-
-    return command
 
 
 @pytest.fixture
@@ -89,27 +48,6 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
     caught: list[Asked] = []
     monkeypatch.setattr(paint, "run", lambda paths, recipe, console: caught.append(Asked(paths, recipe)))
     return caught
-
-
-def child(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from impasto.__main__ import main; sys.exit(main())"
-    )
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], text=True, stderr=subprocess.PIPE, **options)
-
-
-def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture)
-
-
-def traced(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 # ---- what is answered at once ----
@@ -396,7 +334,7 @@ def test_offline_without_the_network_says_where_to_put_the_file(
 
 def test_a_picture_is_painted_and_says_what_made_it(impasto: Command, folder: Path) -> None:
     run = impasto(*PAINT, "--trace", "t.jsonl")
-    opening, ending = run.err.splitlines()
+    opening, *_, ending = run.err.splitlines()
     assert (run.status, run.out) == (0, "")
     assert re.fullmatch(r"painting x\.png: 24×16, 1 level, 3 steps, about \d\.\d GiB and \d+\.\d s", opening)
     assert ending.startswith("painted x.png (24×16, ")
@@ -452,7 +390,7 @@ def test_file_names_are_shown_harmlessly(impasto: Command, folder: Path) -> None
     run = impasto(name, "one.png", "-o", "[b]x[b].png", *QUICK)
     assert run.status == 0
     assert "\x1b" not in run.err
-    note, opening, ending = run.err.splitlines()
+    note, opening, *_, ending = run.err.splitlines()
     assert note.startswith("note: ")
     assert r"[red]a\x1b[2J\n.gif" in note
     assert opening.startswith("painting [b]x[b].png: ")
@@ -610,7 +548,7 @@ def test_a_reader_that_has_read_enough(folder: Path, impasto: Command) -> None:
 @pytest.mark.parametrize("number", SIGNALS_SENT, ids=lambda number: number.name)
 def test_an_interrupt_saves_the_best_picture(number: signal.Signals, folder: Path) -> None:
     arguments = [*PAINT[:4], "--size", "24", "--iterations", "100000", "--levels", "1", "--optimizer", "adam"]
-    process = child(*arguments, "--trace", "t.jsonl", "--preview-every", "1")
+    process = child(*arguments, "--trace", "t.jsonl", "--preview-every", "1", "--no-checkpoint")
     trace = folder / "t.jsonl"
     wait_for(lambda: trace.exists() and trace.read_text().count("\n") > 3, process)
     process.send_signal(number)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from impasto.cli.paths import Paths
 from impasto.errors import OutputError
-from impasto.pictures.metadata import made
 from impasto.text import shown
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ class Extras:
     def open(self, stack: ExitStack) -> None:
         """Begin the trace, or go on with it; one without a single step is removed in the end."""
         from impasto.paint.trace import Trace, continued
+        from impasto.pictures.metadata import made
 
         path, transfer = self.paths.trace, self.transfer
         if path is None:
@@ -60,6 +60,7 @@ class Extras:
         preview = self.paths.preview(taken)
         if preview is not None and taken % self.paths.every == 0:
             from impasto.pictures.encode import write
+            from impasto.pictures.metadata import made
 
             image, alpha = self._shown(progress)
             write(preview, image, alpha, metadata=made(self.transfer.recipe), overwrite=True)
