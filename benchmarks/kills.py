@@ -4,9 +4,9 @@
 
 Paints a picture once in peace, then once more with `kill -9` after random times, going on each time with
 `impasto resume`, or with the same command where there is no checkpoint yet, until it has been killed so often; then to
-its end. Both files must be the same, byte by byte, and nothing else may be left. It also says which share of the time of a
-run in peace goes into writing. Options after `--` are impasto's. Checkpoints are written every `--every` seconds, as
-waiting half a minute for each would take long. Not on Windows.
+its end. Both files must be the same, byte by byte, and nothing else may be left. It also says which share of the time
+of a run in peace goes into writing. Options after `--` are impasto's. Checkpoints are written every `--every` seconds,
+as waiting half a minute for each would take long. Not on Windows.
 """
 
 from __future__ import annotations

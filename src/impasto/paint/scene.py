@@ -64,6 +64,11 @@ class Scene:
         return levels.sizes(*self.size, self.recipe.levels, FIRST if self.matched else levels.COARSEST)
 
     @property
+    def painted(self) -> bool:
+        """Whether it begins, at full size alone, with a picture of its own: as after all the coarser levels."""
+        return self.recipe.init not in INITS and len(self.sizes) == 1
+
+    @property
     def matched(self) -> bool:
         """Whether places are matched with places of a painting, which begins smaller and adds nothing of its own."""
         return bool(self.recipe.style_losses().get("neighbours"))
@@ -113,9 +118,9 @@ class Scene:
         The last of several works on the bare picture, as the equations do; the others, where the picture is made, see
         it continued by a border (docs/how-it-works.md); and so does a picture too thin for the deepest block.
         """
-        size = self.sizes[level]
+        size, last = self.sizes[level], level == len(self.sizes) - 1
         thin = min(min(one) for one in (size, *self._painting_sizes(size))) < DEEPEST
-        return 0 if 0 < level == len(self.sizes) - 1 and not thin else self.recipe.border
+        return 0 if last and (level or self.painted) and not thin else self.recipe.border
 
     def finer(self, best: Tensor, level: int) -> Tensor:
         """Where a level begins: at the best picture of the one before, or at the start."""

@@ -92,7 +92,7 @@ class Transfer:
         `again`: whether the level has begun already, and its places are matched anew; `apart`: each layer for itself.
         """
         encoder = self.encoder(self.scene.border(level))
-        best = self._best if level or again else None
+        best = self._best if level or again or self.scene.painted else None
         size, plan = self.scene.sizes[level], self.needs[level].plan
         return objective.at(self.scene, size, encoder, self.targets, plan, best=best, apart=apart)
 
