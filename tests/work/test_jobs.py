@@ -23,7 +23,7 @@ from impasto.cli.batch import report
 from impasto.cli.console import Console
 from impasto.errors import DivergenceError, Failure, OptionError, OutputError, SomeFailedError
 from impasto.files import Blob
-from impasto.paint import optimize, targets
+from impasto.paint import optimize, targets, transfer
 from impasto.paint import run as painting
 from impasto.recipe import Recipe
 from impasto.work import jobs, manifest
@@ -508,7 +508,7 @@ def test_a_packed_job_can_be_emptied_and_filled_again(folder: Path) -> None:
 def test_a_job_that_diverges_saves_its_best_picture(
     three: list[Job], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real, calls = painting.Objective.__call__, iter(range(1000))
+    real, calls = transfer.Objective.__call__, iter(range(1000))
 
     def lost(self: Any, picture: Any) -> optimize.Evaluation:
         found = real(self, picture)
@@ -516,7 +516,7 @@ def test_a_job_that_diverges_saves_its_best_picture(
 
     long = [Job("a.png", ("style.png",), QUICK.replace(iterations=40), "x")]
     with monkeypatch.context() as patch:
-        patch.setattr(painting.Objective, "__call__", lost)
+        patch.setattr(transfer.Objective, "__call__", lost)
         (entry,) = run(long, here, extras=True)
     assert entry.status == "failed"
     assert entry.failure is not None
