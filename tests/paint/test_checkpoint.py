@@ -61,7 +61,7 @@ CASES: dict[str, dict[str, Any]] = {
 def make(thin_path: str) -> Callable[..., Transfer]:
     def made(content: Any = CONTENT, files: Any = FILES, **options: Any) -> Transfer:
         styles = STYLES if {"mask", "style_mask"} & set(options) else STYLES[:1]
-        return Transfer(content, styles, Recipe(net=thin_path, **{**SHORT, **options}), files=files)
+        return Transfer(content, styles, Recipe(**{"net": thin_path, **SHORT, **options}), files=files)
 
     return made
 

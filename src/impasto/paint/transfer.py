@@ -144,14 +144,12 @@ class Transfer:
             raise ValueError("it has other levels")
         if not isinstance(place.optimizer, kind | None):
             raise ValueError("it has another optimizer")
-        if (
-            place.optimizer is not None
-            and place.taken
-            and None in (place.optimizer.best.x, place.optimizer.best.evaluation)
-        ):
+        stands = place.optimizer
+        first = isinstance(stands, optimize.Adam) and stands.number == 0  # before its first evaluation
+        if stands is not None and not first and (stands.best.x is None or stands.best.evaluation is None):
             raise ValueError("it has no best picture")
         shape = (len(self._best), *self.scene.sizes[rounds[place.round].level])
-        held = [*tensors(place.optimizer), *tensors(place.matched)]
+        held = [*tensors(stands), *tensors(place.matched)]
         if self.device.type != "cpu":  # where numbers stay on the device
             held = [one for one in held if one.ndim]
         if place.picture.ndim != 3 or any(tuple(one.shape) != shape for one in held):
