@@ -18,7 +18,18 @@ from pathlib import Path
 from impasto.errors import ImageReadError, OutputError
 from impasto.text import shown
 
-__all__ = ["SUFFIXES", "Blob", "check_apart", "check_place", "open_file", "read", "replace", "same_file", "write"]
+__all__ = [
+    "SUFFIXES",
+    "Blob",
+    "check_apart",
+    "check_place",
+    "clear",
+    "open_file",
+    "read",
+    "replace",
+    "same_file",
+    "write",
+]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # of the picture formats that are written
 REMEDY = "choose another name, or --overwrite (overwrite=True)"
@@ -173,9 +184,22 @@ def same_file(one: Path, other: str | os.PathLike[str]) -> bool:
         return False
 
 
+def clear(path: str | os.PathLike[str]) -> None:
+    """Remove what writings of a file have left that were killed; not while another process may be writing it."""
+    target = Path(os.path.realpath(path))
+    with suppress(OSError):
+        for left in target.parent.glob(f".impasto-{_mark(target)}-*.tmp"):
+            left.unlink()
+
+
 def _beside(target: Path) -> Path:
     """A new name in the same folder, whatever the length of the target's."""
-    return target.parent / f".impasto-{secrets.token_hex(8)}.tmp"
+    return target.parent / f".impasto-{_mark(target)}-{secrets.token_hex(8)}.tmp"
+
+
+def _mark(target: Path) -> str:
+    """What temporary names say of the file that they are of."""
+    return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
 
 
 def check_apart(

@@ -42,7 +42,7 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.bars = not quiet and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.bars = not quiet and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in DUMB
         self._live: _Lasting | None = None
         self._fetching = ""
         self._begun = time.monotonic()
@@ -172,6 +172,7 @@ class Console:
             live.stop()
 
 
+DUMB = ("dumb", "unknown")  # terminals that know no control characters
 TENTHS, PATIENCE = 10, 30.0  # without a terminal: a line for each tenth of the work, and after so many seconds
 
 

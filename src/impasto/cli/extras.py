@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from impasto import files
 from impasto.cli.paths import Paths
 from impasto.errors import OutputError
 from impasto.text import shown
@@ -62,6 +63,7 @@ class Extras:
             from impasto.pictures.encode import write
             from impasto.pictures.metadata import made
 
+            files.clear(preview)  # a kill may have come in the middle of one
             image, alpha = self._shown(progress)
             write(preview, image, alpha, metadata=made(self.transfer.recipe), overwrite=True)
 

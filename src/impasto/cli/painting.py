@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from impasto import files
 from impasto.cli.console import Console
 from impasto.cli.extras import Extras
 from impasto.cli.paths import Paths
@@ -85,7 +86,8 @@ class Painting:
     def _resume(self) -> None:
         """Go on from the checkpoint, if there is one; another run's is replaced where that is wished."""
         try:
-            self.keeper.resume()
+            if self.keeper.resume() is not None:
+                files.clear(self.paths.output)  # a kill may have come in the middle of a saving
         except OptionError as error:
             if self.paths.checkpoint is not None or not self.paths.overwrite:
                 raise

@@ -61,7 +61,7 @@ class Scene:
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of each level, coarse to fine."""
-        return levels.sizes(*self.size, self.recipe.levels, FIRST if self.matched else levels.COARSEST)
+        return self._sizes(self.recipe.levels)
 
     @property
     def painted(self) -> bool:
@@ -119,8 +119,9 @@ class Scene:
         it continued by a border (docs/how-it-works.md); and so does a picture too thin for the deepest block.
         """
         size, last = self.sizes[level], level == len(self.sizes) - 1
+        made = level > 0 or (self.painted and len(self._sizes(0)) > 1)  # by coarser levels, of this run or another
         thin = min(min(one) for one in (size, *self._painting_sizes(size))) < DEEPEST
-        return 0 if last and (level or self.painted) and not thin else self.recipe.border
+        return 0 if last and made and not thin else self.recipe.border
 
     def finer(self, best: Tensor, level: int) -> Tensor:
         """Where a level begins: at the best picture of the one before, or at the start."""
@@ -143,6 +144,9 @@ class Scene:
             return content
         carried = detail.carrying(best.to(content), content)
         return torch.lerp(content.expand_as(carried), carried, self.recipe.match_mix)
+
+    def _sizes(self, count: int) -> list[tuple[int, int]]:
+        return levels.sizes(*self.size, count, FIRST if self.matched else levels.COARSEST)
 
     def _painting_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         own = [(style.shape[1], style.shape[2]) for style in self.styles]
