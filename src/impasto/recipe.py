@@ -69,12 +69,11 @@ class Recipe(Written):
     size: int = _field(
         512, "Picture", "Longer side of the result in pixels; 0 keeps the content's own size.", ge=0, le=30_000
     )
-    style_scale: float = _field(
-        1.0,
+    style_scale: Annotated[tuple[Annotated[float, Field(gt=0, le=10)], ...], Several] = _field(
+        (1.0,),
         "Picture",
-        "Longer side of each style picture as a share of the result's; smaller makes finer strokes.",
-        gt=0,
-        le=10,
+        "Longer side of the style pictures, all or each, as a share of the result's; smaller makes finer strokes.",
+        min_length=1,
     )
     style_trim: bool = _field(
         True, "Picture", "Cut off the plain margin that scans of paintings carry; the style would paint it as a frame."

@@ -237,7 +237,8 @@ class _Run:
             from impasto.pictures.encode import write
             from impasto.pictures.metadata import made
 
-            write(self.paths.preview, progress.image(), metadata=made(self.transfer.recipe), overwrite=True)
+            alpha = self.transfer.scene.alpha_at(progress.size)
+            write(self.paths.preview, progress.image(), alpha, metadata=made(self.transfer.recipe), overwrite=True)
 
     def _rescue(self, failure: Exception) -> NoReturn:
         """Save the best picture before the failure, if there is one, and raise it."""
