@@ -14,6 +14,9 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from impasto import layers
 from impasto.errors import OptionError
 from impasto.options import (
+    ALL_OF_IT,
+    INITS,
+    REST,
     CopyText,
     LaplacianText,
     LayerText,
@@ -30,8 +33,6 @@ from impasto.written import Written
 
 __all__ = ["ALL_OF_IT", "GROUPS", "INITS", "PATHS", "REST", "Recipe", "flag"]
 
-INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
-REST, ALL_OF_IT = "rest", "none"  # in place of a mask: what no other covers; all of a painting
 PATHS = ("mask", "style_mask")  # fields of several paths
 GROUPS = ("Picture", "Regions", "Weights of the loss", "Layers", "Network", "Optimisation")
 
@@ -250,7 +251,7 @@ class Recipe(Written):
         ge=1,
         le=100_000,
     )
-    seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
+    seed: int = _field(0, "Optimisation", "Seed of the noise, the grain and the places looked at.", ge=0, le=2**63 - 1)
 
     def __init__(self, /, **options: Any) -> None:
         own = {"match_mix": options.get("strength", 0.3), **defaults(options.get("style_loss"))}

@@ -16,13 +16,14 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.layers import scale_of
 from impasto.network.regions import ALL, Regions
+from impasto.options import INITS, check_word
 from impasto.paint import idle, levels, masking, paintings, starts
 from impasto.paint.masking import Masks
 from impasto.pictures import color, detail
 from impasto.pictures.copies import copies
 from impasto.pictures.read import Picture, Source, read
 from impasto.pictures.resize import fit, resize
-from impasto.recipe import INITS, Recipe
+from impasto.recipe import Recipe
 
 __all__ = ["Scene", "prepare"]
 
@@ -162,6 +163,8 @@ def prepare(
     """
 
     def named(name: str, role: str) -> Picture:
+        if name not in (files or {}):
+            check_word(name, role)
         return read((files or {}).get(name, name), role)
 
     several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]

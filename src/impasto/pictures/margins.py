@@ -26,6 +26,7 @@ LEAST_PIECE = 4  # px
 CLEAN, NOISY = 0.02, 0.06  # distance of a piece from the margin's colour that is still the margin, by its noise
 DUST = 0.03  # share of a line that may be something else
 END = (3, 16, 0.02)  # lines, from, to and as a share of the side, in which a margin must end
+BLURRED = 3  # lines that the end of a margin may be blurred over
 BEHIND = 0.06  # share of the side behind the end that must be something else as well
 STEP, REST = 0.7, 0.5  # share of the line that must change at the end of a margin, and share of what is behind it
 BETWEEN = 0.3  # both, for a side between two that have a margin of its colour
@@ -105,7 +106,7 @@ def _edge(view: Tensor) -> _Edge:
     """What is plain at the top of a view, 3×H×W."""
     most = int(view.shape[1] * MOST)
     lines = _pieces(view[:, : most + 1])
-    first = lines[:, : max(1, min(2, most))]
+    first = lines[:, :1]
     colour = first.flatten(1).median(dim=1).values[:, None, None]
     noise = first.std(dim=(1, 2), correction=0).max().item()
     near = min(max(CLEAN, 4 * noise), NOISY)
@@ -123,7 +124,7 @@ def _depth(view: Tensor, side: int, edges: list[_Edge], depths: list[int]) -> in
     before, after = (2, 3) if side < 2 else (0, 1)
     least, most, share = END
     window = max(least, min(most, height // 12), round(share * height))
-    behind = max(least, round(BEHIND * height))
+    behind = max(least + BLURRED, round(BEHIND * height))
     inside = view[:, edge.plain :, depths[before] : view.shape[2] - depths[after]][:, : window + behind]
     away = (_pieces(inside) - edge.colour).abs().amax(0)
     other = (away > edge.apart).float().mean(1)
@@ -135,7 +136,11 @@ def _depth(view: Tensor, side: int, edges: list[_Edge], depths: list[int]) -> in
     end = int(torch.nonzero(other[:window] >= 0.9 * reached)[0])
     if other[end : end + behind].mean() < rest:
         return 0
-    return edge.plain + end + 1
+    # Where the end is blurred, lines are mixed of margin and painting: plain still, and not like what is behind them.
+    mixed = inside[:, end : end + BLURRED]
+    away = (mixed.mean(2) - inside[:, end + BLURRED :].mean((1, 2))[:, None]).abs().amax(0)
+    still = ((mixed.std(2, correction=0).amax(0) < NOISY) & (away > ALIKE)).tolist()
+    return edge.plain + end + (still.index(False) if False in still else 0) + 1
 
 
 def _pieces(lines: Tensor) -> Tensor:
