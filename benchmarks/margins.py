@@ -137,12 +137,12 @@ def without(picture: Tensor, random: np.random.Generator) -> Iterator[tuple[str,
     yield "grid", read(_jpeg(grid(random))).rgb
 
 
-def errors(found: Lines, lines: Lines, size: tuple[int, int]) -> tuple[bool, bool]:
-    """Whether some of a margin was missed, and whether something of the painting was cut off."""
+def errors(found: Lines, lines: Lines, size: tuple[int, int]) -> tuple[bool, float]:
+    """Whether some of a margin was missed, and the share of a side that the painting lost, 0 if hardly any."""
     sides = (size[0], size[0], size[1], size[1])
     pairs = list(zip(found, lines, sides, strict=True))
     missed = any(have < want - max(2, 0.005 * side) for have, want, side in pairs)
-    return missed, any(have > want + max(3, 0.01 * side) for have, want, side in pairs)
+    return missed, max((have - want) / side if have > want + max(3, 0.01 * side) else 0.0 for have, want, side in pairs)
 
 
 def _jpeg(picture: Tensor) -> Image.Image:
@@ -160,13 +160,10 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every so many pictures")
     parser.add_argument("--only-as-they-are", action="store_true", help="make no margins")
     options = parser.parse_args()
-    counts: dict[str, list[int]] = {}
+    counts: dict[str, list[tuple[bool, float]]] = {}
 
-    def count(kind: str, missed: bool, deep: bool) -> None:
-        row = counts.setdefault(kind, [0, 0, 0])
-        row[0] += 1
-        row[1] += missed
-        row[2] += deep
+    def count(kind: str, missed: bool, lost: float) -> None:
+        counts.setdefault(kind, []).append((missed, lost))
 
     for number, path in enumerate(sorted(options.folder.iterdir())[:: options.every]):
         try:
@@ -177,7 +174,7 @@ def main() -> None:
         size = (whole.shape[1], whole.shape[2])
         whole = resize(whole, fit(size, min(max(size), LONGER)))
         own = margins.margins(whole)
-        count("as they are", False, any(own))
+        count("as they are", *errors(own, (0, 0, 0, 0), (whole.shape[1], whole.shape[2])))
         if any(own):
             print(f"{path.name}: {margins.worded(own, (whole.shape[1], whole.shape[2]))}")
         if options.only_as_they_are:
@@ -188,8 +185,17 @@ def main() -> None:
                 made, lines = framed(picture, kind, depth, random)
                 count(kind, *errors(margins.margins(made), lines, (made.shape[1], made.shape[2])))
         for kind, made in without(picture, random):
-            count(kind, False, any(margins.margins(made)))
-    rows = [{"pictures": kind, "number": n, "missed": m, "wrongly cut": c} for kind, (n, m, c) in counts.items()]
+            count(kind, *errors(margins.margins(made), (0, 0, 0, 0), (made.shape[1], made.shape[2])))
+    rows = [
+        {
+            "pictures": kind,
+            "number": len(found),
+            "missed": sum(missed for missed, _ in found),
+            "wrongly cut": sum(lost > 0 for _, lost in found),
+            "at most, % of a side": f"{100 * max(lost for _, lost in found):.1f}",
+        }
+        for kind, found in counts.items()
+    ]
     print("\n" + common.table(rows))
 
 

@@ -22,7 +22,7 @@ MOST = 0.45  # share of a side that a margin may take; more is part of the paint
 ALONE = 0.06  # the same where no other side has a margin of this colour: a sky with a straight horizon is deeper
 ROUNDS = 3  # margins inside one another
 PIECES = 48  # that a line is averaged in, which takes noise out of it
-LEAST_PIECE = 4  # px
+LEAST_PIECE, FEWEST = 4, 4  # px; pieces of a line that can be called plain
 CLEAN, NOISY = 0.02, 0.06  # distance of a piece from the margin's colour that is still the margin, by its noise
 DUST = 0.03  # share of a line that may be something else
 END = (3, 16, 0.02)  # lines, from, to and as a share of the side, in which a margin must end
@@ -104,14 +104,15 @@ def _outermost(rgb: Tensor) -> Lines:
 
 def _edge(view: Tensor) -> _Edge:
     """What is plain at the top of a view, 3×H×W."""
-    most = int(view.shape[1] * MOST)
+    most = int(view.shape[1] * MOST) if view.shape[2] >= FEWEST * LEAST_PIECE else 0
     lines = _pieces(view[:, : most + 1])
     first = lines[:, :1]
     colour = first.flatten(1).median(dim=1).values[:, None, None]
     noise = first.std(dim=(1, 2), correction=0).max().item()
-    near = min(max(CLEAN, 4 * noise), NOISY)
-    away = ((lines - colour).abs().amax(0) > near).float().mean(1)
-    plain = (away <= DUST).tolist()
+    near = min(max(CLEAN, 5 * noise), NOISY)
+    away = ((lines - colour).abs().amax(0) > near).float().mean(1) > DUST
+    away = torch.cat([away[:-1] & away[1:], away[-1:]])  # one line alone is noise, or a hair
+    plain = (~away).tolist()
     return _Edge(plain.index(False) if False in plain else 0, colour, 1.5 * near + CLEAN)  # plain all the way: none
 
 
