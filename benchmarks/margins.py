@@ -5,8 +5,8 @@
 Every picture of FOLDER, at most 512 pixels, is looked at as it is: what is cut off is printed, to be judged by eye.
 Then each, without what was cut off, is given margins of every kind and depth; one is missed where a side keeps more
 than 2 pixels, or half a per cent, of it, and too much is cut where a side loses more than 3 pixels, or one per cent, of
-the painting. Last, subjects on a plain ground are made of it, which have no margin: a bust on white and on black, a
-skyline under a plain sky and under stars; and as many grids of black bars and plain fields are drawn.
+the painting. Last, subjects on a plain ground are made of it, which have no margin: a bust on white and on black,
+an oval on white, a skyline under a plain sky and under stars; and as many grids of bars and plain fields are drawn.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ def bust(picture: Tensor, ground: float) -> Tensor:
     return torch.where(head | shoulders, picture, torch.tensor(ground))
 
 
+def oval(picture: Tensor) -> Tensor:
+    """A round piece of a picture, on white that it does not touch the edges of."""
+    y, x = (torch.linspace(-1.15, 1.15, side) for side in picture.shape[1:])
+    return torch.where(y[:, None].square() + x[None].square() < 1, picture, torch.tensor(1.0))
+
+
 def skyline(picture: Tensor, random: np.random.Generator, *, stars: bool) -> Tensor:
     """A picture with a plain sky down to its middle, which ends at roofs or hills; at night with stars."""
     height, width = picture.shape[1:]
@@ -132,6 +138,7 @@ def without(picture: Tensor, random: np.random.Generator) -> Iterator[tuple[str,
     """Pictures without a margin, by kind."""
     yield "bust on white", read(_jpeg(bust(picture, 1.0))).rgb
     yield "bust on black", read(_jpeg(bust(picture, 0.0))).rgb
+    yield "oval on white", read(_jpeg(oval(picture))).rgb
     yield "skyline", read(_jpeg(skyline(picture, random, stars=False))).rgb
     yield "stars", read(_jpeg(skyline(picture, random, stars=True))).rgb
     yield "grid", read(_jpeg(grid(random))).rgb

@@ -92,6 +92,12 @@ def bust(ground: float) -> torch.Tensor:
     return torch.where(figure, painting(200, 160), torch.tensor(ground))
 
 
+def oval() -> torch.Tensor:
+    """A thing that floats on white."""
+    y, x = torch.linspace(-1.2, 1.2, 200)[:, None], torch.linspace(-1.2, 1.2, 260)[None]
+    return torch.where(y.square() + x.square() < 1, painting(200, 260), torch.tensor(1.0))
+
+
 def grid() -> torch.Tensor:
     """White fields between black bars."""
     picture = torch.full((3, 200, 260), 0.95)
@@ -118,7 +124,9 @@ def stars() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "picture", [bust(1.0), bust(0.0), grid(), nested(), stars()], ids=["white", "black", "grid", "squares", "night"]
+    "picture",
+    [bust(1.0), bust(0.0), oval(), grid(), nested(), stars()],
+    ids=["white", "black", "oval", "grid", "squares", "night"],
 )
 def test_a_subject_on_a_plain_ground_stays_whole(picture: torch.Tensor) -> None:
     assert margins(picture) == (0, 0, 0, 0)

@@ -17,6 +17,7 @@ __all__ = ["cut", "margins", "trim", "worded"]
 
 Lines = tuple[int, int, int, int]  # at the top, bottom, left and right
 SIDES = ("top", "bottom", "left", "right")
+ACROSS = ((2, 3), (2, 3), (0, 1), (0, 1))  # the sides that meet each
 
 MOST = 0.45  # share of a side that a margin may take; more is part of the painting
 ALONE = 0.06  # the same where no other side has a margin of this colour: a sky with a straight horizon is deeper
@@ -28,8 +29,8 @@ DUST = 0.03  # share of a line that may be something else
 END = (3, 16, 0.02)  # lines, from, to and as a share of the side, in which a margin must end
 BLURRED = 3  # lines that the end of a margin may be blurred over
 BEHIND = 0.06  # share of the side behind the end that must be something else as well
-STEP, REST = 0.7, 0.5  # share of the line that must change at the end of a margin, and share of what is behind it
-BETWEEN = 0.3  # both, for a side between two that have a margin of its colour
+STRICT = (0.7, 0.5)  # shares of a line that must change at the end of a margin, and of what is behind it
+LOOSE = (0.3, 0.3)  # the same for a side between two that have such a margin of its colour
 ALIKE = 0.08  # distance of two margins' colours that makes them one
 VARIED = 0.03  # spread of what is left below which it is no painting in a margin
 
@@ -88,8 +89,15 @@ def _outermost(rgb: Tensor) -> Lines:
     edges = [_edge(view) for view in views]
     depths = [edge.plain for edge in edges]
     while any(depths):
-        found = [_depth(views[side], side, edges, depths) if depths[side] else 0 for side in range(4)]
-        if all(found) or [bool(d) for d in found] == [bool(d) for d in depths]:
+        found = [_depth(views[side], side, edges, depths, STRICT) for side in range(4)]
+        for side, (before, after) in enumerate(ACROSS):
+            if (
+                depths[side]
+                and not found[side]
+                and all(found[n] and _alike(edges[n], edges[side]) for n in (before, after))
+            ):
+                found[side] = _depth(views[side], side, edges, depths, LOOSE)
+        if [depth > 0 for depth in found] == [depth > 0 for depth in depths]:
             depths = found
             break
         depths = [depth if now else 0 for depth, now in zip(depths, found, strict=True)]
@@ -116,21 +124,23 @@ def _edge(view: Tensor) -> _Edge:
     return _Edge(plain.index(False) if False in plain else 0, colour, 1.5 * near + CLEAN)  # plain all the way: none
 
 
-def _depth(view: Tensor, side: int, edges: list[_Edge], depths: list[int]) -> int:
+def _depth(view: Tensor, side: int, edges: list[_Edge], depths: list[int], shares: tuple[float, float]) -> int:
     """Lines of margin at the top of a view, 3×H×W; 0 where it does not end as a margin does.
 
-    `depths`: those of all sides as they are thought to be, which say what of a line is inside.
+    `depths`: those of all sides as they are thought to be, which say what of a line is inside. `shares` of a line
+    that must change at the end, and of what is behind it.
     """
+    step, rest = shares
+    if not depths[side]:
+        return 0
     edge, height = edges[side], view.shape[1]
-    before, after = (2, 3) if side < 2 else (0, 1)
+    before, after = ACROSS[side]
     least, most, share = END
     window = max(least, min(most, height // 12), round(share * height))
     behind = max(least + BLURRED, round(BEHIND * height))
     inside = view[:, edge.plain :, depths[before] : view.shape[2] - depths[after]][:, : window + behind]
     away = (_pieces(inside) - edge.colour).abs().amax(0)
     other = (away > edge.apart).float().mean(1)
-    between = all(depths[n] and _alike(edges[n], edge) for n in (before, after))
-    step, rest = (BETWEEN, BETWEEN) if between else (STEP, REST)
     reached = other[:window].max().item()
     if reached < step:
         return 0
