@@ -48,7 +48,7 @@ def objective(visible: Regions, plan: Plan = WHOLE, content: Tensor = CONTENT, *
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_gradient_is_the_slope_of_the_value(loss: str) -> None:
     function = objective(Regions({0: SOFT}), style_loss=loss, **EVERY)
-    x, step = X.double(), 1e-6 * plain.picture(48, 64, 8).double()
+    x, step = X.double(), 1e-5 * plain.picture(48, 64, 8).double()
     here = function(x)
     ahead, behind = function(x + step), function(x - step)
     assert (ahead.value - behind.value) / 2 == pytest.approx((here.gradient * step).sum().item(), rel=1e-3)

@@ -129,6 +129,8 @@ def prepare(
             free = 1 - kept
             if free.max() < 1 - WHITE:
                 notices.append(f"keep {inputs['keep'][0].name}: is white all over; the photo stays as it is")
+    if alpha is not None:
+        notices += _empty(recipe, "content", ("alpha",), alpha)
     of_styles: list[Tensor | None] = []
     for number, (picture, cut) in enumerate(styles):
         name = recipe.style_mask[number] if recipe.style_mask else ALL_OF_IT
