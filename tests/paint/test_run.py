@@ -396,7 +396,7 @@ def test_what_is_computed_at_full_size_in_paper_units_is_the_papers_loss(make: A
         units="paper", init="noise", size=48, content_layer="conv2_2", style_layer=("relu1_2", "relu3_1"), border=16
     )
     first = next(iter(steps(CONTENT, STYLE, recipe)))
-    x = torch.rand(3, 36, 48, generator=torch.Generator().manual_seed(recipe.seed))
+    x = Transfer(CONTENT, STYLE, recipe).scene.start
     painting = resize(STYLE, (44, 48))
     net = plain.tensors()
     F, P, A = (plain.features(net, p, border=16) for p in (x, CONTENT, painting))
