@@ -55,6 +55,10 @@ def test_noise_of_several_paintings_is_each_in_its_part() -> None:
 def test_noise_of_a_grey_painting_is_grey_and_noise_is_smooth() -> None:
     grey = prepared(styles=GREY, init="noise").start
     assert (grey - grey[:1]).abs().max() < 1e-5
+    everything = prepared(content=CONTENT.mean(0, keepdim=True).expand(3, -1, -1), styles=GREY, init="noise")
+    assert everything.start.shape == (1, 96, 128)
+    finished = everything.finished(everything.start)
+    assert torch.equal(finished, everything.start.expand(3, -1, -1))
     assert prepared(color="luminance", init="noise").start.shape == (1, 96, 128)
     noise = prepared(styles=0.4 + 0.2 * STYLE, init="noise", levels=1).start
     shuffled = noise.flatten(1)[:, torch.randperm(noise[0].numel())].view_as(noise)

@@ -182,6 +182,8 @@ def prepare(
     counts = [masks.counts(number, size) for number in range(len(ready))]
     base, painted = color.prepare(recipe.color, original, [one.pixels for one in ready], counts)
     even = starts.flat(base, masks.visible)
+    if len(base) == 3 and starts.noisy(recipe, even) and all(color.grey(one) for one in (base, *painted)):
+        base, painted = color.luminance(base), [color.luminance(one) for one in painted]  # or colours come from nowhere
     begin, more = starts.begin(
         recipe,
         base,

@@ -13,7 +13,7 @@ from impasto.pictures.read import Picture
 from impasto.pictures.resize import resize
 from impasto.recipe import Recipe
 
-__all__ = ["begin", "flat", "noise"]
+__all__ = ["begin", "flat", "noise", "noisy"]
 
 BLUR = 8  # times smaller is the photo, and enlarged again, that a strength of 1 starts from
 GRAIN = 1.5  # px of the first level: standard deviation of the Gaussian that noise is smoothed by
@@ -24,14 +24,14 @@ def begin(
     recipe: Recipe,
     content: Tensor,
     painting: Tensor,
-    noisy: Callable[[], Tensor],
+    make_noise: Callable[[], Tensor],
     *,
     picture: Picture | None = None,
     even: bool = False,
 ) -> tuple[Tensor, list[str]]:
     """The start, C×H×W as `content`, and notices.
 
-    `painting`: the first one, before its colours are changed. `noisy` makes noise. `picture`: the one that the recipe
+    `painting`: the first one, before its colours are changed. `picture`: the one that the recipe
     names. `even`: whether the content has one colour, so that there is nothing in it to begin from.
     """
     size = (content.shape[1], content.shape[2])
@@ -39,12 +39,17 @@ def begin(
         return _picture(picture, content)
     if recipe.init == "style":
         return _channels(_cover(painting, size), content), []
-    if recipe.init == "noise" or even:
-        return noisy(), []
+    if noisy(recipe, even):
+        return make_noise(), []
     if recipe.style_losses().get("neighbours"):
         small = resize(content, (max(1, size[0] // BLUR), max(1, size[1] // BLUR)))
         return torch.lerp(content, detail.resample(small, size), recipe.strength), []
     return content, []
+
+
+def noisy(recipe: Recipe, even: bool) -> bool:
+    """Whether it begins from noise: as the recipe says, or since the content has one colour, `even`."""
+    return recipe.init == "noise" or (recipe.init == "content" and even)
 
 
 def flat(content: Tensor, weights: Tensor | None = None) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 __all__ = [
     "from_yuv",
     "gaussian",
+    "grey",
     "luminance",
     "match_colors",
     "match_histogram",
@@ -36,6 +37,7 @@ TO_YUV = torch.tensor(
     ],
     dtype=torch.float64,
 )
+COLOURLESS = 0.5 / 255  # difference of two channels that no saved picture shows
 FROM_YUV = torch.linalg.inv(TO_YUV)
 
 
@@ -52,6 +54,15 @@ def from_yuv(yuv: Tensor) -> Tensor:
 def luminance(rgb: Tensor) -> Tensor:
     """Y of a picture, 1×H×W."""
     return to_yuv(rgb)[:1]
+
+
+def grey(picture: Tensor) -> bool:
+    """Whether a picture, 3×H×W or 1×H×W, has no colour.
+
+    >>> grey(torch.full((3, 1, 1), 0.4)), grey(torch.tensor([0.4, 0.4, 0.5]).view(3, 1, 1))
+    (True, False)
+    """
+    return bool((picture - picture[:1]).abs().max() < COLOURLESS)
 
 
 def match_luminance(style: Tensor, content: Tensor, counts: Counts = ALL) -> Tensor:
@@ -134,7 +145,7 @@ def restore(mode: str, result: Tensor, content: Tensor) -> Tensor:
         chroma = from_yuv(torch.cat([torch.zeros_like(Y), to_yuv(content)[1:]]))
         room = torch.where(chroma > 0, 1 - Y, Y) / chroma.abs().clamp_min(1e-6)
         result = Y + chroma * room.amin(dim=0).clamp(0, 1)
-    return result.clamp(0, 1)
+    return result.clamp(0, 1) if len(result) == 3 else result.clamp(0, 1).repeat(3, 1, 1)
 
 
 def _spread(values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
