@@ -104,7 +104,8 @@ def test_a_photo_of_one_colour_begins_from_noise(loss: str, thin_path: str) -> N
     """So that its places differ; it is painted with contrast, and a notice says so."""
     one = torch.full((3, 48, 64), 0.5)
     result = stylize(one, STYLE, size=64, iterations=20, levels=2, net=thin_path, style_loss=loss, precision="float32")
-    assert any("has one colour" in notice for notice in result.notices)
+    assert any("has one colour, with nothing in it to keep" in notice for notice in result.notices)
+    assert "content" not in result.losses
     assert result.image.std(dim=(1, 2)).max() > 0.05
     fitted = prepared(one, color="luminance")
     assert any("--color luminance gives the paintings its contrast" in notice for notice in fitted.notices)

@@ -54,6 +54,5 @@ def _even(recipe: Recipe) -> list[str]:
             f"content: has one colour, and --color {recipe.color} gives the paintings its contrast, which is none; use"
             " --color style or swap"
         ]
-    if recipe.init == "content":
-        return ["content: has one colour, with nothing in it to begin from; the painting begins from noise (--seed)"]
-    return []
+    start = "begins from noise (--seed)" if recipe.init == "content" else f"begins from {recipe.init}"
+    return [f"content: has one colour, with nothing in it to keep; the painting's texture {start} and covers it"]

@@ -46,7 +46,7 @@ def at(
 
     `best`: the picture so far, where there is one. `apart`: whether it is matched as it is, each layer for itself.
     """
-    recipe, (height, width) = scene.recipe, size
+    recipe, (height, width) = scene.compared, size
     content = resize(scene.content, size).expand(3, height, width)
     area = scene.size[0] * scene.size[1] / (height * width)
     paintings = scene.paintings(size)

@@ -64,6 +64,17 @@ class Scene:
         return _sizes(self.recipe, self.size)
 
     @property
+    def compared(self) -> Recipe:
+        """The recipe of what is compared.
+
+        Of a content of one colour, the network sees next to nothing: relative to that, any stroke would be infinitely
+        far from it, and the content term would leave mud. It is left out.
+        """
+        recipe = self.recipe
+        painted = recipe.style_weight and any(recipe.style_losses().values())
+        return recipe.replace(content_weight=0) if self.even and painted and recipe.units == "relative" else recipe
+
+    @property
     def matched(self) -> bool:
         """Whether places are matched with places of a painting, which begins smaller and adds nothing of its own."""
         return bool(self.recipe.style_losses().get("neighbours"))
