@@ -126,7 +126,7 @@ def _default(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return " ".join(f"`{item}`" for item in value) or "none"
+        return " ".join(_default(item) for item in value) or "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

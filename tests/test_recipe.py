@@ -15,7 +15,7 @@ from impasto.recipe import GROUPS, Recipe
 
 UNUSUAL: dict[str, Any] = {
     "size": 0,
-    "style_scale": 0.75,
+    "style_scale": (0.75, 0.5),
     "color": "luminance",
     "blend": (0.2, 0.8),
     "init": 'a "quoted" \\ päth\n.png',
@@ -66,7 +66,8 @@ def test_one_value_or_a_list_in_text_serve_where_several_are_expected() -> None:
         ({"size": -1}, r"size: .*-1"),
         ({"size": 30_001}, r"size: .*30001"),
         ({"size": 1.5}, r"size: .*1\.5"),
-        ({"style_scale": 0}, r"style_scale: .*0"),
+        ({"style_scale": 0}, r"style_scale\.0: .*0"),
+        ({"style_scale": ()}, "style_scale: "),
         ({"style_weight": float("nan")}, r"style_weight: .*nan"),
         ({"style_weight": float("inf")}, r"style_weight: .*inf"),
         ({"content_weight": -1}, r"content_weight: .*-1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, ValidationError
@@ -13,8 +14,11 @@ from impasto.errors import OptionError
 from impasto.text import nearest
 
 __all__ = [
+    "ALL_OF_IT",
     "COPIES",
     "DEFAULTS",
+    "INITS",
+    "REST",
     "STYLE_LOSSES",
     "CopyText",
     "LaplacianText",
@@ -22,6 +26,7 @@ __all__ = [
     "Listed",
     "Several",
     "StyleLossText",
+    "check_word",
     "defaults",
     "one_line",
     "parse_laplacian",
@@ -30,6 +35,9 @@ __all__ = [
 ]
 
 Key = TypeVar("Key")
+INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
+REST, ALL_OF_IT = "rest", "none"  # in place of a mask: what no other covers; all of a painting
+WORDS = {"init": INITS, "mask": (REST,), "style mask": (ALL_OF_IT,)}  # in place of a path, by role
 COPIES = ("turned", "mirrored", "tilted", "scaled")
 STYLE_LOSSES = ("neighbours", "gram", "moments", "patches")
 # What is right for a style loss where nothing else is said; the fields' own defaults are the report's.
@@ -94,6 +102,20 @@ def defaults(style_loss: object) -> dict[str, Any]:
     if name == "neighbours" and "gram" in text:
         return {**DEFAULTS[name], "content_weight": BESIDE_GRAM}
     return DEFAULTS[name] if name else {}
+
+
+def check_word(name: str, role: str) -> None:
+    """Raise OptionError for a name that reads like a word, is none of those of its role, and is no file either.
+
+    >>> check_word("random", "init")
+    Traceback (most recent call last):
+    ...
+    impasto.errors.OptionError: init 'random': neither a file nor one of content, style, noise
+    """
+    words = WORDS.get(role.rstrip("0123456789 "), ())
+    if words and name.replace("_", "").replace("-", "").isalnum() and not Path(name).exists():
+        of = "one of " * (len(words) > 1)
+        raise OptionError(f"{role} {name!r}: neither a file nor {of}{', '.join(words)}")
 
 
 def _several(value: object) -> object:

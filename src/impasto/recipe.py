@@ -14,6 +14,9 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from impasto import layers
 from impasto.errors import OptionError
 from impasto.options import (
+    ALL_OF_IT,
+    INITS,
+    REST,
     CopyText,
     LaplacianText,
     LayerText,
@@ -30,8 +33,6 @@ from impasto.written import Written
 
 __all__ = ["ALL_OF_IT", "GROUPS", "INITS", "PATHS", "REST", "Recipe", "flag"]
 
-INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
-REST, ALL_OF_IT = "rest", "none"  # in place of a mask: what no other covers; all of a painting
 PATHS = ("mask", "style_mask")  # fields of several paths
 GROUPS = ("Picture", "Regions", "Weights of the loss", "Layers", "Network", "Optimisation")
 
@@ -69,12 +70,11 @@ class Recipe(Written):
     size: int = _field(
         512, "Picture", "Longer side of the result in pixels; 0 keeps the content's own size.", ge=0, le=30_000
     )
-    style_scale: float = _field(
-        1.0,
+    style_scale: Annotated[tuple[Annotated[float, Field(gt=0, le=10)], ...], Several] = _field(
+        (1.0,),
         "Picture",
-        "Longer side of each style picture as a share of the result's; smaller makes finer strokes.",
-        gt=0,
-        le=10,
+        "Longer side of the style pictures, all or each, as a share of the result's; smaller makes finer strokes.",
+        min_length=1,
     )
     style_trim: bool = _field(
         True, "Picture", "Cut off the plain margin that scans of paintings carry; the style would paint it as a frame."
@@ -251,7 +251,7 @@ class Recipe(Written):
         ge=1,
         le=100_000,
     )
-    seed: int = _field(0, "Optimisation", "Seed of the noise.", ge=0, le=2**63 - 1)
+    seed: int = _field(0, "Optimisation", "Seed of the noise, the grain and the places looked at.", ge=0, le=2**63 - 1)
 
     def __init__(self, /, **options: Any) -> None:
         own = {"match_mix": options.get("strength", 0.3), **defaults(options.get("style_loss"))}

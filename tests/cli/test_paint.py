@@ -111,7 +111,7 @@ TYPED: dict[str, tuple[list[str], object]] = {  # field: what is typed, what arr
     "blend": (["--blend", "0.7", "0.3"], (0.7, 0.3)),
     "init": (["--init=noise"], "noise"),
     "style_weight": (["--style-weight", "1e3"], 1000.0),
-    "style_scale": (["--style-scale", ".5"], 0.5),
+    "style_scale": (["--style-scale", ".5", "--style-scale", "1.5"], (0.5, 1.5)),
     "laplacian": (["--laplacian", "4:10", "--laplacian", "16:20"], ("4:10", "16:20")),
     "content_layer": (["--content-layer", "relu4_2:2,conv3_1"], ("relu4_2:2", "conv3_1")),
     "style_layer": (["--style-layer", "conv1_1"], ("conv1_1",)),
@@ -414,6 +414,12 @@ def test_previews_appear_during_the_run_and_go_with_its_end(
     assert run.status == 0
     assert seen == [("x.preview.png", (16, 24, 3)), ("x.preview.png", (16, 24, 3)), ("x.jpg", (16, 24, 3))]
     assert not (folder / "x.preview.png").exists()
+    seen.clear()
+    picture = Image.open(folder / "photo.png").convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture.save(folder / "cut.png")
+    assert impasto("cut.png", "one.png", "-o", "y.png", "--preview-every", "2", *QUICK[:3], "5", *QUICK[4:]).status == 0
+    assert [shape for _, shape in seen] == [(16, 24, 4)] * 3
 
 
 # ---- what can go wrong on the way ----

@@ -198,3 +198,25 @@ def test_report_content_loss_against_eq_1() -> None:
     ratio = losses.report_content_loss(F, P).item() / losses.content_loss(F, P).item()
     assert ratio == pytest.approx(1 / math.sqrt(2 * 24))
     assert 1e-2 / math.sqrt(512 * 64 * 64) == pytest.approx(6.9e-6, rel=0.01)
+
+
+def test_hidden_pixels_and_positions_count_in_no_sum() -> None:
+    """Total variation by hand, and Laplacian and content of a part, whatever the rest is."""
+    x = torch.tensor([[[0.0, 1.0, 9.0], [3.0, 1.0, 9.0]]])
+    seen = torch.tensor([[[1.0, 1.0, 0.0], [0.5, 1.0, 0.0]]])
+    # down: 3 at ½, 0; across: 1, and 2 at ½; nothing towards the 9s
+    assert losses.total_variation(x, seen).item() == pytest.approx(3.5)
+    assert losses.total_variation(x, torch.ones(1, 2, 3)) == losses.total_variation(x)
+    x, rest = maps(3, 12, 16), maps(3, 12, 16, 1)
+    part = torch.zeros(1, 12, 16)
+    part[:, :, :8] = 1
+    spoiled = torch.where(part > 0, x, rest)
+    for pool, exact in ((1, False), (2, True)):
+        whole = losses.pooled_laplacian(spoiled, pool, exact, part)
+        alone = losses.pooled_laplacian(x[:, :, :8], pool, exact)
+        assert torch.allclose(whole[:, : alone.shape[1]], alone, atol=1e-5)
+        assert whole[:, alone.shape[1] :].abs().max() == 0
+        every = losses.pooled_laplacian(x, pool, exact, torch.ones(1, 12, 16))
+        assert torch.allclose(every, losses.pooled_laplacian(x, pool, exact), atol=1e-5)
+    own = losses.content_loss(spoiled, x + 1, part[0])
+    assert own.item() == pytest.approx(0.5 * 3 * 12 * 8)

@@ -145,3 +145,44 @@ def test_restore_leaves_other_modes_alone_but_for_the_range(mode: str) -> None:
 def test_restore_of_the_content_itself_is_the_content() -> None:
     content = plain.picture(9, 9)
     assert torch.allclose(color.restore("luminance", color.luminance(content), content), content, atol=1e-6)
+
+
+SEEN = torch.zeros(1, 17, 29)
+SEEN[:, :9, :20] = 1
+THERE = torch.zeros(1, 20, 30)
+THERE[:, 5:, 10:] = 1
+
+
+def of_the_visible(picture: Tensor, weights: Tensor) -> Tensor:
+    return picture[:, weights[0] > 0][:, None]
+
+
+@pytest.mark.parametrize("match", [color.match_colors, color.match_histogram, color.match_luminance])
+def test_hidden_pixels_count_in_no_recolouring(match: object) -> None:
+    """Weights of 0 and 1 give what the visible pixels alone give, whatever the others are."""
+    style, content = pair()
+    if match is color.match_luminance:
+        style, content = color.luminance(style), color.luminance(content)
+    alone = match(of_the_visible(style, SEEN), of_the_visible(content, THERE))  # type: ignore[operator]
+    spoiled = torch.where(SEEN > 0, style, 1 - style), torch.where(THERE > 0, content, torch.ones(1))
+    found = match(*spoiled, (SEEN, THERE))  # type: ignore[operator]
+    assert torch.allclose(of_the_visible(found, SEEN), alone, atol=2e-4)
+
+
+@pytest.mark.parametrize("match", [color.match_colors, color.match_histogram, color.match_luminance])
+def test_soft_pixels_count_softly(match: object) -> None:
+    """A pixel of weight ½ beside one of weight 1 counts as one beside two."""
+    style, content = pair()
+    if match is color.match_luminance:
+        style, content = color.luminance(style), color.luminance(content)
+    half = torch.ones(1, 20, 30)
+    half[:, :10] = 0.5
+    twice = torch.cat([content, content[:, 10:]], 1)
+    found = match(style, content, (None, half))  # type: ignore[operator]
+    assert torch.allclose(found, match(style, twice), atol=2e-4)  # type: ignore[operator]
+
+
+def test_gaussian_of_weighted_colours() -> None:
+    mean, covariance = color.gaussian(torch.tensor([[[0.0, 1.0, 9.0]]]), torch.tensor([[[1.0, 3.0, 0.0]]]))
+    assert mean.item() == pytest.approx(0.75)
+    assert covariance.item() == pytest.approx(0.1875)  # ¼·0.75² + ¾·0.25²

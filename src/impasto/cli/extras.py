@@ -69,12 +69,9 @@ class Extras:
 
     def _shown(self, progress: Progress) -> tuple[Tensor, Tensor | None]:
         """The picture of a preview, and its alpha if the result has any; JPEG shows it over white."""
-        from impasto.pictures.resize import resize
-
-        image, alpha = progress.image(), self.transfer.scene.alpha
+        image, alpha = progress.image(), self.transfer.scene.alpha_at(progress.size)
         if alpha is None:
             return image, None
-        alpha = resize(alpha, progress.size)
         if self.paths.output.suffix.lower() in (".jpg", ".jpeg"):
             return image * alpha + (1 - alpha), None
         return image, alpha

@@ -199,7 +199,7 @@ def _kind(name: str) -> Any:
 def _shown(default: object) -> str:
     """A default as one would type it; empty where there is nothing to say."""
     if isinstance(default, tuple):
-        return " ".join(str(item) for item in default)
+        return " ".join(_shown(item) for item in default)
     if isinstance(default, bool):
         return "on" if default else ""
     return f"{default:g}" if isinstance(default, float) else str(default)

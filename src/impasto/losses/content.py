@@ -6,7 +6,7 @@ from torch import Tensor
 
 from impasto.layers import resolve
 from impasto.losses.equations import content_loss
-from impasto.losses.terms import RowsTerm, Seen, Term, at_least, energy, wide
+from impasto.losses.terms import RowsTerm, Seen, Term, at_least, counted, energy, wide
 from impasto.network.looks import Look
 from impasto.recipe import Recipe
 
@@ -28,15 +28,17 @@ def build(seen: Seen) -> list[Term]:
         return []
     weights = resolve(recipe.content_layer)
     targets = {name: seen.content[Look(name, "map", "content")] for name in weights}
+    visible = {name: seen.visible.at(name, 0) for name in weights}
     if recipe.units == "relative":
-        scale = {name: 1 / at_least(0.5 * energy(P), P) for name, P in targets.items()}
+        scale = {name: 1 / at_least(0.5 * energy(P, visible[name]), P) for name, P in targets.items()}
     elif recipe.units == "paper":
         scale = dict.fromkeys(targets, seen.area)
     else:  # equations.report_content_loss; its normaliser √(N M) holds the M of the full size
-        scale = {name: (seen.area / P.numel()) ** 0.5 for name, P in targets.items()}
+        scale = {name: (seen.area / counted(P, visible[name])) ** 0.5 for name, P in targets.items()}
 
     def value(look: Look, F: Tensor, rows: slice) -> Tensor:
         P = targets[look.layer][:, rows]
-        return weights[look.layer] * scale[look.layer] * content_loss(wide(F), wide(P))
+        m = visible[look.layer]
+        return weights[look.layer] * scale[look.layer] * content_loss(wide(F), wide(P), None if m is None else m[rows])
 
     return [RowsTerm("content", recipe.content_weight, tuple(Look(name, "rows") for name in weights), value)]

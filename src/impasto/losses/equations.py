@@ -35,13 +35,14 @@ def _matrix(F: Tensor) -> Tensor:
     return F.flatten(1)
 
 
-def content_loss(F: Tensor, P: Tensor) -> Tensor:
-    """Eq. 1: ½ Σ (F_ij − P_ij)², both N×H×W of one size.
+def content_loss(F: Tensor, P: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Eq. 1: ½ Σ (F_ij − P_ij)², both N×H×W of one size; each position times its weight, H×W, where there are any.
 
     >>> content_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item()
     2.5
     """
-    return 0.5 * (F - P).square().sum()
+    squares = (F - P).square()
+    return 0.5 * (squares if weights is None else squares * weights).sum()
 
 
 def report_content_loss(F: Tensor, P: Tensor) -> Tensor:
@@ -92,13 +93,19 @@ def multi_style_target(grams: list[Tensor], weights: list[float]) -> tuple[Tenso
     return target, constant
 
 
-def total_variation(x: Tensor) -> Tensor:
+def total_variation(x: Tensor, weights: Tensor | None = None) -> Tensor:
     """Eq. 8: Σ |difference to the next pixel| over rows, columns and channels of x, C×H×W; 0 along a side of 1 pixel.
+
+    With `weights`, 1×H×W, a difference counts as far as both of its pixels do.
 
     >>> total_variation(torch.tensor([[[0.0, 1.0], [3.0, 1.0]]])).item()
     6.0
     """
-    return (x[..., 1:, :] - x[..., :-1, :]).abs().sum() + (x[..., :, 1:] - x[..., :, :-1]).abs().sum()
+    down, across = (x[..., 1:, :] - x[..., :-1, :]).abs(), (x[..., :, 1:] - x[..., :, :-1]).abs()
+    if weights is not None:
+        down = down * torch.minimum(weights[..., 1:, :], weights[..., :-1, :])
+        across = across * torch.minimum(weights[..., :, 1:], weights[..., :, :-1])
+    return down.sum() + across.sum()
 
 
 def laplacian(x: Tensor, exact: bool = False) -> Tensor:
@@ -121,8 +128,17 @@ def laplacian_loss(x: Tensor, p: Tensor, pool: int = 1, exact: bool = False) -> 
     return (pooled_laplacian(x, pool, exact) - pooled_laplacian(p, pool, exact)).square().sum()
 
 
-def pooled_laplacian(x: Tensor, pool: int = 1, exact: bool = False) -> Tensor:
-    """The map that eq. 14 compares: `laplacian` of x, C×H×W, after average pooling pool×pool (a rest is dropped)."""
+def pooled_laplacian(x: Tensor, pool: int = 1, exact: bool = False, weights: Tensor | None = None) -> Tensor:
+    """The map that eq. 14 compares: `laplacian` of x, C×H×W, after average pooling pool×pool (a rest is dropped).
+
+    With `weights`, 1×H×W, the pooled means are weighted, and each D is multiplied by the root of how far all five of
+    its places count, so that its square counts as far.
+    """
     if min(x.shape[-2:]) < 3 * pool:
         return x.new_zeros((0, 0)) * x.sum()
-    return laplacian(avg_pool2d(x, pool) if pool > 1 else x, exact)
+    if weights is None:
+        return laplacian(avg_pool2d(x, pool) if pool > 1 else x, exact)
+    m = avg_pool2d(weights, pool)
+    D = laplacian(avg_pool2d(x * weights, pool) / m.clamp_min(1e-6), exact)
+    around = (m[..., 1:-1, 1:-1], m[..., :-2, 1:-1], m[..., 2:, 1:-1], m[..., 1:-1, :-2], m[..., 1:-1, 2:])
+    return D * torch.stack(around).amin(0)[0].sqrt()

@@ -19,11 +19,13 @@ def build(seen: Seen) -> list[Term]:
 def _at_pooling(seen: Seen, pool: int, gamma: float) -> Term:
     recipe = seen.recipe
     exact = recipe.laplacian_exact
-    target = pooled_laplacian(seen.pixels * WHITE, pool, exact)
+    weights = seen.visible.at("relu1_1", 0)  # a layer with a position for every pixel
+    visible = None if weights is None else weights[None].to(seen.pixels)
+    target = pooled_laplacian(seen.pixels * WHITE, pool, exact, visible)
     # A content without edges has nothing to compare against: one grey level per position is the least.
     scale = 1 / max(target.square().sum().item(), target.numel(), 1) if recipe.units == "relative" else seen.area
 
     def value(pixels: Tensor) -> Tensor:
-        return scale * (pooled_laplacian(pixels * WHITE, pool, exact) - target).square().sum()
+        return scale * (pooled_laplacian(pixels * WHITE, pool, exact, visible) - target).square().sum()
 
     return PixelTerm(f"laplacian {pool}", gamma, value)

@@ -65,16 +65,25 @@ def build(seen: Seen) -> list[Term]:
     # Each layer over its number of channels, and as often as one of its positions covers places.
     area = {name: (max(step, scale_of(name)) / STEP) ** 2 for name in weights}
     share = {name: w * area[name] / len(targets[name]) ** 2 for name, w in weights.items()}
-    energy = sum(share[name] * T.square().sum().item() for name, T in targets.items())
+    visible = {name: _visible(seen, name, step) for name in weights}
+    energy = sum(share[name] * (T.square() * visible[name]).sum().item() for name, T in targets.items())
     least = sum(share[name] * at_least(0.0, T) for name, T in targets.items())
     scale = 1 / max(energy, least) if recipe.units == "relative" else seen.area
 
     def value(look: Look, F: Tensor, rows: slice) -> Tensor:
-        distance = (wide(F) - targets[look.layer][:, rows]).square().sum()
-        return share[look.layer] * scale * distance
+        distance = (wide(F) - targets[look.layer][:, rows]).square()
+        m = visible[look.layer]
+        counted = distance if isinstance(m, float) else distance * m[rows]
+        return share[look.layer] * scale * counted.sum()
 
     looks = tuple(Look(name, "rows", step=step) for name in weights)
     return [RowsTerm("neighbours", recipe.style_weight * strength, looks, value)]
+
+
+def _visible(seen: Seen, name: str, step: int) -> Tensor | float:
+    """How far each place of a layer's map counts, h×w; 1 where all of them do."""
+    weights = seen.visible.at(name, 0)
+    return 1.0 if weights is None else cells(weights[None], Look(name, "rows", step=step).side)[0]
 
 
 def _targets(seen: Seen, weights: Mapping[str, float], maps: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:

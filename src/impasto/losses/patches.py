@@ -69,11 +69,12 @@ def build(seen: Seen) -> list[Term]:
         for name in weights
     }
     parts = {name: _parts(seen, name) for name in weights}
+    visible = {name: _visible(seen, name) for name in weights}
     targets: dict[str, Target] = {}
 
     def renew(F: Mapping[Look, Tensor]) -> None:
         for name, look in looks.items():
-            targets[name] = Target(wide(F[look]), paintings[name], seen.blend, parts[name])
+            targets[name] = Target(wide(F[look]), paintings[name], seen.blend, parts[name], visible[name])
 
     def value(F: Mapping[Look, Tensor]) -> Tensor:
         parts = []
@@ -151,11 +152,17 @@ class Target:
     """
 
     def __init__(
-        self, F: Tensor, paintings: Sequence[Sequence[Blocks]], shares: Sequence[float], parts: Tensor | None = None
+        self,
+        F: Tensor,
+        paintings: Sequence[Sequence[Blocks]],
+        shares: Sequence[float],
+        parts: Tensor | None = None,
+        visible: float | None = None,
     ) -> None:
         """Match; of the blocks of F, painting i, as one of its copies, serves about its share.
 
-        `parts`, K×(h−2)×(w−2): in place of the shares, what each painting has of every block.
+        `parts`, K×(h−2)×(w−2): in place of the shares, what each painting has of every block. `visible`: how many of
+        the blocks count, by default all.
         """
         self.mean, self.count = torch.zeros_like(F), torch.zeros_like(F[0])
         self.spread, self.norm = 0.0, max(TINY, at_least(0.0, F))
@@ -193,7 +200,7 @@ class Target:
         held = exact(self.mean.square().sum(0)) * exact(self.count)
         self.spread = max(0.0, ((exact(squares) * exact(cover).flatten()).sum() - held.sum()).item())
         energy = sum(w * copies[n][0].lengths.square().mean().item() for w, n in zip(own, able, strict=True))
-        self.norm = max(self.norm, whose.numel() * energy)
+        self.norm = max(self.norm, (whose.numel() if visible is None else visible) * energy)
 
     def distance(self, F: Tensor) -> Tensor:
         """The sum over all blocks of F, as it stands."""
@@ -222,6 +229,12 @@ def _parts(seen: Seen, name: str) -> Tensor | None:
             return None
         parts.append(avg_pool2d(weights[None], SIDE, 1)[0] * (1.0 if region else share))
     return torch.stack(parts)
+
+
+def _visible(seen: Seen, name: str) -> float | None:
+    """How many blocks of a layer count, by how far each is visible; None where all are."""
+    weights = seen.visible.at(name, 0)
+    return None if weights is None or min(weights.shape) < SIDE else avg_pool2d(weights[None], SIDE, 1).sum().item()
 
 
 def _lengths(maps: Tensor) -> Tensor:

@@ -18,7 +18,20 @@ from impasto.network.looks import Look
 from impasto.network.regions import ALL, Regions
 from impasto.recipe import Recipe
 
-__all__ = ["Family", "LookTerm", "PixelTerm", "RowsTerm", "Seen", "Term", "View", "at_least", "energy", "total", "wide"]
+__all__ = [
+    "Family",
+    "LookTerm",
+    "PixelTerm",
+    "RowsTerm",
+    "Seen",
+    "Term",
+    "View",
+    "at_least",
+    "counted",
+    "energy",
+    "total",
+    "wide",
+]
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,8 @@ class Seen:
     each style picture `styles`, and `mix`, the picture that is matched: what was seen of it, by look. `blend`: w_i of
     eq. 6. `area`: pixels of the full size over pixels of this level. `regions`: those of the result, of which `region`
     is that of each style; `style_regions`: what counts of each style; `copies` of each, where places are looked for as
-    well. `apart`: whether each layer is matched for itself.
+    well. `visible`: how far each pixel of the content counts, as region 0. `apart`: whether each layer is matched for
+    itself.
     """
 
     recipe: Recipe
@@ -53,6 +67,7 @@ class Seen:
     region: tuple[int, ...] = ()
     style_regions: tuple[Regions, ...] = ()
     copies: tuple[tuple[View, ...], ...] = ()
+    visible: Regions = ALL
     apart: bool = False
 
     def views(self) -> list[list[View]]:
@@ -65,12 +80,14 @@ class Seen:
         """What is compared at a layer: a region, a style by its number, and how much that counts.
 
         Σ_r (M_r/M) of the regions' styles, or w_i where all share one region; left out is what is nearly empty there.
+        M are the visible positions, which a content term compares as well.
         """
         found = []
+        visible = self.visible.share(layer, 0)
         for number, (region, own) in enumerate(zip(self.region, self.style_regions, strict=True)):
             share = self.regions.share(layer, region) * (1.0 if region else self.blend[number])
-            if share and own.share(layer, 0):
-                found.append((region, number, share))
+            if share and visible and own.share(layer, 0):
+                found.append((region, number, share / visible))
         return found
 
 
@@ -132,10 +149,17 @@ def wide(F: Tensor) -> Tensor:
     return F.to(torch.promote_types(F.dtype, torch.float32))
 
 
-def energy(P: Tensor) -> float:
-    """Σ P², without a copy in float32."""
+def energy(P: Tensor, weights: Tensor | None = None) -> float:
+    """Σ m P² of a map N×h×w, m its positions' weights h×w; without any Σ P², and no copy in float32."""
     dtype = torch.promote_types(P.dtype, torch.float32)
+    if weights is not None:
+        return (P.to(dtype).square().sum(0) * weights).sum().item()
     return float(torch.linalg.vector_norm(P, dtype=dtype).item() ** 2)
+
+
+def counted(P: Tensor, weights: Tensor | None = None) -> float:
+    """How many values of a map N×h×w count: N Σ m, at least 1; without weights all of them."""
+    return float(P.numel()) if weights is None else max(1.0, len(P) * weights.sum().item())
 
 
 def at_least(norm: float, reference: Tensor) -> float:

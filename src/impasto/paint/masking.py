@@ -55,6 +55,21 @@ class Masks:
         parts = parts if whole is None else parts * whole
         return Regions({region: parts[region - 1 : region] for region in self.regions})
 
+    def seen(self, size: tuple[int, int]) -> Regions:
+        """How far the content's pixels count at a size, wherever they are painted or kept: one region."""
+        return ALL if self.visible is None else Regions({0: average(self.visible, size)})
+
+    def counts(self, number: int, size: tuple[int, int]) -> tuple[Tensor | None, Tensor | None]:
+        """How far pixels of a painting, and of the picture where it is painted, count in their colours; None: all.
+
+        Where it is painted almost nowhere, the colours are those of all that is visible.
+        """
+        own = self.of_styles[number] if self.of_styles else None
+        there = self.at(size).masks.get(self.regions[number])
+        if there is not None and there.sum() < LEAST:
+            there = self.visible
+        return own, there
+
     def of_style(self, number: int, size: tuple[int, int]) -> Regions:
         """The one region of a painting at a size of its own."""
         mask = self.of_styles[number] if self.of_styles else None
@@ -79,6 +94,7 @@ def prepare(
     `styles`: each painting as it was read, and how something as large as it is cut and scaled as it was. Raises
     OptionError where there are not as many masks as paintings, ImageReadError for one that cannot be read.
     """
+    alpha = alpha if alpha is not None and alpha.any() else None  # of what is nowhere visible, all counts
     notices: list[str] = []
     inputs: dict[str, list[Picture]] = {}
 
@@ -113,6 +129,8 @@ def prepare(
             free = 1 - kept
             if free.max() < 1 - WHITE:
                 notices.append(f"keep {inputs['keep'][0].name}: is white all over; the photo stays as it is")
+    if alpha is not None:
+        notices += _empty(recipe, "content", ("alpha",), alpha)
     of_styles: list[Tensor | None] = []
     for number, (picture, cut) in enumerate(styles):
         name = recipe.style_mask[number] if recipe.style_mask else ALL_OF_IT

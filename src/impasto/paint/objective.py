@@ -46,7 +46,7 @@ def at(
 
     `best`: the picture so far, where there is one. `apart`: whether it is matched as it is, each layer for itself.
     """
-    recipe, (height, width) = scene.recipe, size
+    recipe, (height, width) = scene.compared, size
     content = resize(scene.content, size).expand(3, height, width)
     area = scene.size[0] * scene.size[1] / (height * width)
     paintings = scene.paintings(size)
@@ -62,6 +62,7 @@ def at(
         look=targets.look,
         mix=mix,
         regions=scene.masks.at(size),
+        visible=scene.masks.seen(size),
         region=scene.masks.regions,
         style_regions=scene.style_regions(size),
         free=scene.masks.changed(size),
@@ -86,13 +87,15 @@ def compared(
     style_regions: Sequence[Regions] = (),
     free: Tensor | None = None,
     copies: Sequence[Sequence[tuple[Tensor, Regions]]] = (),
+    visible: Regions = ALL,
     apart: bool = False,
 ) -> Objective:
     """The objective of pictures as they are, RGB 0…1, 3×H×W; `look` sees of a picture what is asked of it.
 
     `mix` is the picture that places are matched as, the content where it is None. `regions` of the result: `region` is
     that of each style, 0 where none are given. `style_regions`: what counts of each. `free`, 1×H×W: how far each pixel
-    may leave the content. `copies` of each style, and what counts of them. `apart`: each layer is matched for itself.
+    may leave the content. `copies` of each style, and what counts of them. `visible`: how far the content's pixels
+    count, as region 0. `apart`: each layer is matched for itself.
     """
     regions, free = regions.to(encoder.device), None if free is None else free.to(encoder.device)
     style_regions = [one.to(encoder.device) for one in style_regions or [ALL] * len(styles)]
@@ -118,6 +121,7 @@ def compared(
             )
             for several in copies
         ),
+        visible=visible.to(encoder.device),
         apart=apart,
     )
     terms = [term for family in losses.FAMILIES for term in family.build(seen)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,19 +16,18 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.layers import scale_of
 from impasto.network.regions import ALL, Regions
-from impasto.paint import idle, levels, masking
+from impasto.options import INITS, check_word
+from impasto.paint import idle, levels, masking, paintings, starts
 from impasto.paint.masking import Masks
-from impasto.pictures import color, detail, margins
+from impasto.pictures import color, detail
 from impasto.pictures.copies import copies
-from impasto.pictures.masks import average
 from impasto.pictures.read import Picture, Source, read
 from impasto.pictures.resize import fit, resize
-from impasto.recipe import INITS, Recipe
+from impasto.recipe import Recipe
 
 __all__ = ["Scene", "prepare"]
 
 FIRST = 64  # px: longer side of the first level where places are matched
-BLUR = 8  # times smaller is the photo, and enlarged again, that a strength of 1 starts from
 DEEPEST = scale_of("relu5_1")  # px: a side below this has no position left in block 5 without a border
 
 
@@ -39,7 +38,7 @@ class Scene:
     `original`: the content, RGB 0…1, 3×H×W, at full size; `alpha`: its alpha, 1×H×W, or None. `content` and `styles`:
     what the transfer works on, of one channel where it works on luminance. `start`: where it begins, as `content`.
     `masks`: where they count. `blend`: a share of each style, with a sum of 1. `inputs`: names and SHA-256 by role.
-    `notices`: for the user.
+    `notices`: for the user. `even`: whether the content has one colour.
     """
 
     recipe: Recipe
@@ -52,6 +51,7 @@ class Scene:
     blend: tuple[float, ...]
     inputs: Mapping[str, Any]
     notices: tuple[str, ...]
+    even: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,12 +61,23 @@ class Scene:
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of each level, coarse to fine."""
-        return self._sizes(self.recipe.levels)
+        return _sizes(self.recipe, self.size, self.recipe.levels)
 
     @property
     def painted(self) -> bool:
         """Whether it begins, at full size alone, with a picture of its own: as after all the coarser levels."""
         return self.recipe.init not in INITS and len(self.sizes) == 1
+
+    @property
+    def compared(self) -> Recipe:
+        """The recipe of what is compared.
+
+        Of a content of one colour, the network sees next to nothing: relative to that, any stroke would be infinitely
+        far from it, and the content term would leave mud. It is left out.
+        """
+        recipe = self.recipe
+        painted = recipe.style_weight and any(recipe.style_losses().values())
+        return recipe.replace(content_weight=0) if self.even and painted and recipe.units == "relative" else recipe
 
     @property
     def matched(self) -> bool:
@@ -119,7 +130,8 @@ class Scene:
         it continued by a border (docs/how-it-works.md); and so does a picture too thin for the deepest block.
         """
         size, last = self.sizes[level], level == len(self.sizes) - 1
-        made = level > 0 or (self.painted and len(self._sizes(0)) > 1)  # by coarser levels, of this run or another
+        several = len(_sizes(self.recipe, self.size, 0)) > 1
+        made = level > 0 or (self.painted and several)  # by coarser levels, of this run or another
         thin = min(min(one) for one in (size, *self._painting_sizes(size))) < DEEPEST
         return 0 if last and made and not thin else self.recipe.border
 
@@ -128,8 +140,9 @@ class Scene:
         size = self.sizes[level]
         if not level or self.matched:
             return detail.resample(best, size)
-        paintings = list(zip(self.paintings(size), self.blend, strict=True))
-        return detail.finer(best, size, resize(self.start, size), paintings, self.recipe.seed)
+        counted = [own.masks.get(0) for own in self.style_regions(size)]
+        several = list(zip(self.paintings(size), self.blend, counted, strict=True))
+        return detail.finer(best, size, resize(self.start, size), several, self.recipe.seed)
 
     def mix(self, best: Tensor | None, size: tuple[int, int], *, alone: bool = False) -> Tensor:
         """What is matched at a size: the content mixed with the best picture so far, None at the first level.
@@ -139,18 +152,19 @@ class Scene:
         """
         if alone and best is not None:
             return best.cpu()
-        content = resize(self.content, size)
+        content = resize(self.start if self.even else self.content, size)
         if best is None:
             return content
         carried = detail.carrying(best.to(content), content)
         return torch.lerp(content.expand_as(carried), carried, self.recipe.match_mix)
 
-    def _sizes(self, count: int) -> list[tuple[int, int]]:
-        return levels.sizes(*self.size, count, FIRST if self.matched else levels.COARSEST)
-
     def _painting_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         own = [(style.shape[1], style.shape[2]) for style in self.styles]
         return [fit(one, max(1, round(max(one) * max(size) / max(self.size)))) for one in own]
+
+    def alpha_at(self, size: tuple[int, int]) -> Tensor | None:
+        """The content's alpha at a size of the picture."""
+        return None if self.alpha is None else resize(self.alpha, size)
 
     def finished(self, picture: Tensor) -> Tensor:
         """A picture of any size, as the transfer works on it, with its colours restored: RGB 0…1, 3×H×W."""
@@ -167,6 +181,8 @@ def prepare(
     """
 
     def named(name: str, role: str) -> Picture:
+        if name not in (files or {}):
+            check_word(name, role)
         return read((files or {}).get(name, name), role)
 
     several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
@@ -174,38 +190,41 @@ def prepare(
         raise OptionError("styles: at least one style picture is needed")
     blend = shares(recipe, len(several))
     source = read(content, "content")
-    style_pictures = [read(style, "style") for style in several]
-    trimmed = [margins.margins(style.rgb) if recipe.style_trim else (0, 0, 0, 0) for style in style_pictures]
-    paintings = [margins.cut(style.rgb, lines) for style, lines in zip(style_pictures, trimmed, strict=True)]
-    size = fit(source.size, recipe.size)
-    original = resize(source.rgb, size)
-    longest = max(1, round(max(size) * recipe.style_scale))
-    scaled = [resize(p, fit((p.shape[1], p.shape[2]), longest)) for p in paintings]
-    alpha = None if source.alpha is None else resize(source.alpha, size)
-    ways = [partial(_cut, lines, (p.shape[1], p.shape[2])) for lines, p in zip(trimmed, scaled, strict=True)]
-    masks = masking.prepare(recipe, size, blend, alpha, list(zip(style_pictures, ways, strict=True)), read=named)
-    base, ready = color.prepare(recipe.color, original, scaled)
-    pictures = {"content": [source], "styles": style_pictures}
+    pictures = {"content": [source], "styles": [read(style, "style") for style in several]}
     if recipe.init not in INITS:
         pictures["init"] = [named(recipe.init, "init")]
-        begin = resize(pictures["init"][0].rgb, size)
-    else:
-        begin = _start(recipe, base, scaled[0])
-    if base.shape[0] == 1 and begin.shape[0] == 3:
-        begin = color.luminance(begin)
-    notices = [notice for given in pictures.values() for picture in given for notice in picture.notices]
-    notices += [*masks.notices, *idle.notices(recipe)]
-    notices += [
-        f"style {picture.name}: a plain margin at its edge is cut off (style_trim)"
-        for picture, lines in zip(style_pictures, trimmed, strict=True)
-        if any(lines)
-    ]
+    size = fit(source.size, recipe.size)
+    original, alpha, notices = paintings.photo(source, size)
+    ready = paintings.prepare(recipe, pictures["styles"], size)
+    masks = masking.prepare(recipe, size, blend, alpha, [(one.picture, one.cut) for one in ready], read=named)
+    counts = [masks.counts(number, size) for number in range(len(ready))]
+    base, painted = color.prepare(recipe.color, original, [one.pixels for one in ready], counts)
+    even = starts.flat(base, masks.visible)
+    if len(base) == 3 and starts.noisy(recipe, even) and all(color.grey(one) for one in (base, *painted)):
+        base, painted = color.luminance(base), [color.luminance(one) for one in painted]  # or colours come from nowhere
+    begin, more = starts.begin(
+        recipe,
+        base,
+        ready[0].pixels,
+        lambda: starts.noise(
+            recipe.seed,
+            base,
+            painted,
+            first=_sizes(recipe, size, recipe.levels)[0],
+            shares=blend if masks.painted is None else list(masks.painted[:, None]),
+            counts=[own for own, _ in counts],
+        ),
+        picture=pictures["init"][0] if "init" in pictures else None,
+        even=even,
+    )
+    read_notices = [notice for given in pictures.values() for picture in given for notice in picture.notices]
+    told = [notice for one in ready for notice in one.notices]
     return Scene(
         recipe=recipe,
         original=original,
         alpha=alpha,
         content=base,
-        styles=tuple(ready),
+        styles=tuple(painted),
         start=begin,
         masks=masks,
         blend=blend,
@@ -213,13 +232,14 @@ def prepare(
             role: [{"name": p.name, "sha256": p.sha256} for p in given]
             for role, given in {**pictures, **masks.inputs}.items()
         },
-        notices=tuple(notices),
+        notices=(*read_notices, *notices, *told, *more, *masks.notices, *idle.notices(recipe, size, even=even)),
+        even=even,
     )
 
 
-def _cut(lines: tuple[int, int, int, int], size: tuple[int, int], mask: Tensor) -> Tensor:
-    """A mask as large as a painting was, cut and scaled as the painting itself."""
-    return average(margins.cut(mask, lines), size)
+def _sizes(recipe: Recipe, size: tuple[int, int], count: int) -> list[tuple[int, int]]:
+    """Height and width of each of `count` levels, 0: as many as fit; where places are matched, it begins smaller."""
+    return levels.sizes(*size, count, FIRST if recipe.style_losses().get("neighbours") else levels.COARSEST)
 
 
 def shares(recipe: Recipe, count: int) -> tuple[float, ...]:
@@ -228,25 +248,3 @@ def shares(recipe: Recipe, count: int) -> tuple[float, ...]:
         raise OptionError(f"blend: {len(recipe.blend)} weights for {count} style pictures; give one each")
     blend = recipe.blend or (1.0,) * count
     return tuple(weight / sum(blend) for weight in blend)
-
-
-def _start(recipe: Recipe, content: Tensor, style: Tensor) -> Tensor:
-    """Where to begin, for a recipe that names no picture."""
-    size = (content.shape[1], content.shape[2])
-    if recipe.init == "content":
-        if not recipe.style_losses().get("neighbours"):
-            return content
-        small = resize(content, (max(1, size[0] // BLUR), max(1, size[1] // BLUR)))
-        return torch.lerp(content, detail.resample(small, size), recipe.strength)
-    if recipe.init == "style":
-        return _cover(style, size)
-    return torch.rand(3, *size, generator=torch.Generator().manual_seed(recipe.seed), dtype=torch.float32)
-
-
-def _cover(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """A picture scaled to fill `size` (height, width) in its own shape, the middle cut out."""
-    height, width = size
-    scale = max(height / picture.shape[1], width / picture.shape[2])
-    tall, wide = max(height, round(picture.shape[1] * scale)), max(width, round(picture.shape[2] * scale))
-    top, left = (tall - height) // 2, (wide - width) // 2
-    return resize(picture, (tall, wide))[:, top : top + height, left : left + width]

@@ -9,20 +9,20 @@ from torch import Tensor
 
 __all__ = ["carrying", "finer", "resample"]
 
+Painting = tuple[Tensor, float, Tensor | None]  # pixels, share, how far they count
 SHARE = 0.5  # of the start's own detail and of the paintings' grain (docs/performance.md)
 
 
-def finer(
-    picture: Tensor, size: tuple[int, int], start: Tensor, paintings: Sequence[tuple[Tensor, float]], seed: int
-) -> Tensor:
+def finer(picture: Tensor, size: tuple[int, int], start: Tensor, paintings: Sequence[Painting], seed: int) -> Tensor:
     """A picture C×H×W enlarged to `size` (height, width), with something in its new frequencies to begin from.
 
     Enlarging alone leaves them empty, and an optimiser takes long to fill them from nothing. They get half of what
     `start`, C×`size`, has there, and grey grain, half as strong as what the paintings, C×H×W with their shares, have
-    between half their size and their own. `seed` fixes the grain. Within 0…1.
+    between half their size and their own, as far as their pixels count (1×H×W; None: all of them). `seed` fixes the
+    grain. Within 0…1.
     """
     coarse = (picture.shape[1], picture.shape[2])
-    strength = sum(share * _fine(painting, _halved(painting)).std(correction=0).item() for painting, share in paintings)
+    strength = sum(share * _spread(_fine(painting, _halved(painting)), own) for painting, share, own in paintings)
     generator = torch.Generator().manual_seed(seed)
     grain = _fine(torch.randn(1, *size, generator=generator, dtype=torch.float32), coarse)
     grain *= strength / grain.std(correction=0).clamp_min(1e-6)
@@ -44,6 +44,15 @@ def resample(picture: Tensor, size: tuple[int, int]) -> Tensor:
 def _fine(picture: Tensor, coarse: tuple[int, int]) -> Tensor:
     """What a picture loses on its way to the size `coarse` and back."""
     return picture - _resized(_resized(picture, coarse), (picture.shape[1], picture.shape[2]))
+
+
+def _spread(picture: Tensor, weights: Tensor | None) -> float:
+    """Standard deviation of all values; pixels count by their weights."""
+    if weights is None:
+        return picture.std(correction=0).item()
+    share = (weights / weights.sum()).expand_as(picture) / len(picture)
+    mean = (picture * share).sum()
+    return ((picture - mean).square() * share).sum().sqrt().item()
 
 
 def _halved(picture: Tensor) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from impasto import files
 from impasto.errors import OptionError
 from impasto.files import Blob
 from impasto.network.weights.known import KNOWN, split
+from impasto.options import check_word
 from impasto.recipe import Recipe
 from impasto.text import shown
 
@@ -81,7 +82,7 @@ class Job:
             self,
             content=_read(self.content, "content"),
             styles=tuple(_read(style, "style") for style in self.styles),
-            files=tuple((name, _read(held.get(name, name), role)) for name, role in named.items()),
+            files=tuple((name, _named(held.get(name, name), role)) for name, role in named.items()),
             net=net,
         )
 
@@ -148,6 +149,13 @@ def _cut(name: str) -> str:
 
 def _read(source: str | Blob, role: str) -> Blob:
     return source if isinstance(source, Blob) else files.read(source, f"{role} {shown(source)}")
+
+
+def _named(source: str | Blob, role: str) -> Blob:
+    """A picture that the recipe names."""
+    if isinstance(source, str):
+        check_word(source, role)
+    return _read(source, role)
 
 
 def _digest(source: str | Blob) -> str:
