@@ -52,11 +52,11 @@ class Checkpoint:
     def check(self, transfer: Transfer) -> None:
         """Make sure that it is of such a run; raises OptionError naming what differs."""
         there, here = _listed(self.about), _listed(about(transfer))
-        for name in dict.fromkeys([*here, *there]):
-            if there.get(name) != here.get(name):
+        for key in dict.fromkeys([*here, *there]):
+            if there.get(key) != here.get(key):
                 raise OptionError(
-                    f"{shown(self.path)}: is of another run ({name} is {_said(there.get(name))} there and"
-                    f" {_said(here.get(name))} here); repeat it as it was, or remove the file to begin anew"
+                    f"{shown(self.path)}: is of another run ({shown(key[1])} is {_said(there.get(key))} there and"
+                    f" {_said(here.get(key))} here); repeat it as it was, or remove the file to begin anew"
                 )
 
     def restore(self, transfer: Transfer) -> None:
@@ -212,12 +212,13 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _listed(about: Mapping[str, Any]) -> dict[str, Any]:
-    """All of it by the names that messages call it."""
-    found = {name: value for name, value in about.items() if name not in ("recipe", "inputs")}
-    for part in ("inputs", "recipe"):
-        found.update(about[part] if isinstance(about.get(part), dict) else {})
-    return found
+def _listed(about: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """All of it by part and name, the recipe first; what runs have chosen may be called as an option is."""
+    found: dict[tuple[str, str], Any] = {}
+    for part in ("recipe", "inputs"):
+        own = about.get(part)
+        found.update({(part, name): value for name, value in own.items()} if isinstance(own, dict) else {})
+    return {**found, **{("", name): value for name, value in about.items() if name not in ("recipe", "inputs")}}
 
 
 def _said(value: object) -> str:
