@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,8 @@ class Keeper:
         if self.path is not None:
             _clear(_temporary(self.path))
             if self.kept:
-                self.path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.path.unlink()
         self.kept = False
 
     def __enter__(self) -> Keeper:
