@@ -139,7 +139,7 @@ class Keeper:
         self.path = None if path is None else Path(os.path.realpath(path))
         self.transfer, self.said, self.least, self.tell = transfer, said, least, tell
         self.kept = False  # whether the file is there, and ours
-        self._called, self._told = shown(path), False
+        self._given, self._told = Path(path or ""), False
         self._again, self._long = time.monotonic() + EVERY, least <= 0
 
     def resume(self) -> Mapping[str, Any] | None:
@@ -148,7 +148,7 @@ class Keeper:
             _clear(_temporary(self.path))
         if self.path is None or not os.path.lexists(self.path):
             return None
-        found = read(self.path)
+        found = read(self._given)
         found.restore(self.transfer)
         self.kept = self._long = True
         return found.said
@@ -175,12 +175,12 @@ class Keeper:
                 self.path,
                 folder / "whole",
                 lambda path: save_file(tensors, path, {KEY: json.dumps(held)}),
-                self._called,
+                shown(self._given),
             )
             self.kept = True
         except (OSError, SafetensorError, MemoryError) as error:
             if not self._told:
-                self.tell(f"{_why(self._called, error)}; the painting goes on without")
+                self.tell(f"{_why(shown(self._given), error)}; the painting goes on without")
             self._told = True
         finally:
             _clear(folder)
