@@ -105,13 +105,20 @@ def child(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.fixture(scope="module")
+def painted() -> list[bytes]:
+    """The picture of a run that is not stopped, once it has been painted: the folder is always the same."""
+    return []
+
+
 @pytest.fixture
-def whole(impasto: Command, folder: Path) -> bytes:
-    """The picture of a run that is not stopped."""
-    assert impasto(*RUN, "--quiet").status == 0
-    data = (folder / "x.png").read_bytes()
-    (folder / "x.png").unlink()
-    return data
+def whole(painted: list[bytes], impasto: Command, folder: Path) -> bytes:
+    """The same, painted if need be."""
+    if not painted:
+        assert impasto(*RUN, "--quiet").status == 0
+        painted.append((folder / "x.png").read_bytes())
+        (folder / "x.png").unlink()
+    return painted[0]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")

@@ -28,7 +28,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made() -> list[Job]:
-    return [Job("one.png", (style,), RECIPE, f"sub/{style[:3]}") for style in ("two.png", "one.png")]
+    pairs = {"one.png": "two.png", "two.png": "one.png"}
+    return [Job(content, (style,), RECIPE, f"sub/{content[:3]}") for content, style in pairs.items()]
 
 
 def stopping(event: Event) -> None:

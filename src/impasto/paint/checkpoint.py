@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,11 @@ class Checkpoint:
     def check(self, transfer: Transfer) -> None:
         """Make sure that it is of such a run; raises OptionError naming what differs."""
         there, here = _listed(self.about), _listed(about(transfer))
-        for name in dict.fromkeys([*here, *there]):
-            if there.get(name) != here.get(name):
+        for key in dict.fromkeys([*here, *there]):
+            if there.get(key) != here.get(key):
                 raise OptionError(
-                    f"{shown(self.path)}: is of another run ({name} is {_said(there.get(name))} there and"
-                    f" {_said(here.get(name))} here); repeat it as it was, or remove the file to begin anew"
+                    f"{shown(self.path)}: is of another run ({shown(key[1])} is {_said(there.get(key))} there and"
+                    f" {_said(here.get(key))} here); repeat it as it was, or remove the file to begin anew"
                 )
 
     def restore(self, transfer: Transfer) -> None:
@@ -139,7 +139,7 @@ class Keeper:
         self.path = None if path is None else Path(os.path.realpath(path))
         self.transfer, self.said, self.least, self.tell = transfer, said, least, tell
         self.kept = False  # whether the file is there, and ours
-        self._called, self._told = shown(path), False
+        self._given, self._told = Path(path or ""), False
         self._again, self._long = time.monotonic() + EVERY, least <= 0
 
     def resume(self) -> Mapping[str, Any] | None:
@@ -148,7 +148,7 @@ class Keeper:
             _clear(_temporary(self.path))
         if self.path is None or not os.path.lexists(self.path):
             return None
-        found = read(self.path)
+        found = read(self._given)
         found.restore(self.transfer)
         self.kept = self._long = True
         return found.said
@@ -175,12 +175,12 @@ class Keeper:
                 self.path,
                 folder / "whole",
                 lambda path: save_file(tensors, path, {KEY: json.dumps(held)}),
-                self._called,
+                shown(self._given),
             )
             self.kept = True
         except (OSError, SafetensorError, MemoryError) as error:
             if not self._told:
-                self.tell(f"{_why(self._called, error)}; the painting goes on without")
+                self.tell(f"{_why(shown(self._given), error)}; the painting goes on without")
             self._told = True
         finally:
             _clear(folder)
@@ -192,7 +192,8 @@ class Keeper:
         if self.path is not None:
             _clear(_temporary(self.path))
             if self.kept:
-                self.path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.path.unlink()
         self.kept = False
 
     def __enter__(self) -> Keeper:
@@ -212,12 +213,13 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _listed(about: Mapping[str, Any]) -> dict[str, Any]:
-    """All of it by the names that messages call it."""
-    found = {name: value for name, value in about.items() if name not in ("recipe", "inputs")}
-    for part in ("inputs", "recipe"):
-        found.update(about[part] if isinstance(about.get(part), dict) else {})
-    return found
+def _listed(about: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """All of it by part and name, the recipe first; what runs have chosen may be called as an option is."""
+    found: dict[tuple[str, str], Any] = {}
+    for part in ("recipe", "inputs"):
+        own = about.get(part)
+        found.update({(part, name): value for name, value in own.items()} if isinstance(own, dict) else {})
+    return {**found, **{("", name): value for name, value in about.items() if name not in ("recipe", "inputs")}}
 
 
 def _said(value: object) -> str:
