@@ -15,6 +15,9 @@ import impasto
 import many
 import plain
 import thin
+from command_line import folder, impasto_command
+
+__all__ = ["folder", "impasto_command"]
 
 torch.set_num_threads(1)  # the pictures are small: threads would wait for each other, most of all on a busy machine
 

@@ -176,7 +176,7 @@ def test_python_examples_use_what_there_is(path: Path) -> None:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "impasto":
                 assert hasattr(importlib.import_module("impasto"), node.attr), node.attr
             if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("impasto."):
-                words = [word for word in node.keywords if word.arg != "files"]  # of pictures; no option
+                words = [word for word in node.keywords if word.arg not in ("files", "checkpoint")]  # no options
                 Recipe(**{str(word.arg): ast.literal_eval(word.value) for word in words})
     if "import torch" in text_of(path):
         for code in blocks(text_of(path), "python"):

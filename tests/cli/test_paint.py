@@ -385,7 +385,7 @@ def test_quiet_overwrite_and_formats(impasto: Command, folder: Path) -> None:
 
 def test_file_names_are_shown_harmlessly(impasto: Command, folder: Path) -> None:
     name = "[red]a\x1b[2J\n.gif"
-    frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
+    frames = [Image.effect_noise((32, 32), shade) for shade in (20, 60)]
     frames[0].save(folder / name, save_all=True, append_images=frames[1:])
     run = impasto(name, "one.png", "-o", "[b]x[b].png", *QUICK)
     assert run.status == 0

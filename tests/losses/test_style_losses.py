@@ -204,7 +204,7 @@ def test_copies_are_looked_through_with_masks_and_several_paintings(loss: str, t
 
 def test_options_without_effect_are_told() -> None:
     def told(**options: Any) -> list[str]:
-        return [notice.partition(" ")[0] for notice in idle.notices(Recipe(**options))]
+        return [notice.partition(" ")[0] for notice in idle.notices(Recipe(**options), (512, 512))]
 
     assert told() == told(style_loss="gram") == told(style_loss="gram", style_weight=5, content_layer="conv2_2") == []
     assert told(content_layer="conv2_2", style_weight=5) == []

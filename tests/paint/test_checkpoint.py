@@ -263,7 +263,7 @@ def test_another_network_other_threads_and_versions_are_refused(
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "__version__", "9.9")
         refused(f"impasto is {impasto.__version__} there and 9.9 here")
-    with pytest.raises(OptionError, match="network is "):
+    with pytest.raises(OptionError, match="net is "):
         Keeper(begun, make(net="lite")).resume()
     for name, value in {"torch": "1.0", "device": "cuda", "processor": "SSE9"}.items():
         rewrite(begun, lambda held, _, name=name, value=value: held["about"].update({name: value}))

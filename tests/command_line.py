@@ -1,4 +1,4 @@
-"""A folder with pictures, and the command line in it."""
+"""The command line in a folder with pictures, as fixtures that conftest.py takes in."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def impasto(folder: Path, capfd: pytest.CaptureFixture[str]) -> Command:
+@pytest.fixture(name="impasto")
+def impasto_command(folder: Path, capfd: pytest.CaptureFixture[str]) -> Command:
     def command(*arguments: str) -> Run:
         capfd.readouterr()
         status = main(arguments)
