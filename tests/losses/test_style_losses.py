@@ -217,6 +217,10 @@ def test_options_without_effect_are_told() -> None:
         "polish",
     ]
     assert told(**Recipe(style_loss="gram").model_dump()) == []
+    assert told(learning_rate=0.5) == ["learning_rate"]
+    assert told(learning_rate=0.5, optimizer="adam") == []
+    assert told(laplacian_exact=True) == ["laplacian_exact"]
+    assert told(laplacian_exact=True, laplacian="4:10") == []
 
 
 def test_the_mix_follows_the_strength_unless_it_is_named() -> None:
