@@ -86,7 +86,7 @@ def test_a_start_of_another_shape_is_cropped_and_not_squashed() -> None:
     tall, wide = (int((made.start[0] > 0.5).any(dim).sum()) for dim in (1, 0))
     assert abs(tall - wide) <= 2
     assert "init array: has another shape than the content and is not squashed" in " ".join(made.notices)
-    assert "top and bottom are cut off, 75% in all" in " ".join(made.notices)
+    assert "top and bottom are cut off, 75 % in all" in " ".join(made.notices)
     same = prepared(init="same", files={"same": plain.picture(48, 64)})
     assert not same.notices
 
