@@ -113,8 +113,8 @@ def _picture(picture: Picture, content: Tensor) -> tuple[Tensor, list[str]]:
     cut = max(1 - size[0] / tall, 1 - size[1] / wide)
     sides = "top and bottom" if tall - size[0] > wide - size[1] else "left and right"
     return start, [
-        f"init {picture.name}: has another shape than the content and is not squashed; {sides} are cut off, {100 * cut:.0f} %"
-        " in all"
+        f"init {picture.name}: has another shape than the content and is not squashed; {sides} are cut off,"
+        f" {100 * cut:.0f} % in all"
     ]
 
 
