@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import secrets
 import shlex
 import subprocess
@@ -65,8 +66,12 @@ def read(folder: Path) -> str:
     order = json.loads((folder / "key.json").read_text("utf-8"))
     verdicts = {}
     for line in (folder / "verdicts.txt").read_text("utf-8").splitlines():
-        number, best, *words = line.split()
-        verdicts[number.lstrip("0")] = (best, " ".join(words))
+        if not line.strip():
+            continue
+        number, best, words = re.match(r"0*(\d*)\s*(\S*)\s*(.*)", line.strip()).groups()
+        if not number or best.rstrip(":") not in (*BEST, "="):
+            raise SystemExit(f"{line[:40]!r}: is no verdict; begin with the pair's number and A, B or =")
+        verdicts[number] = (best.rstrip(":"), words)
     if missing := sorted(order.keys() - verdicts.keys(), key=int):
         raise SystemExit(f"no verdict on {', '.join(missing)}; the key stays closed")
     count = dict.fromkeys((*WAYS, "neither"), 0)

@@ -33,7 +33,10 @@ def test_pairs_are_drawn_and_the_key_opens_after_the_verdicts(tmp_path: Path) ->
     (tmp_path / "verdicts.txt").write_text("01 A finer strokes\n", "utf-8")
     with pytest.raises(SystemExit, match="no verdict on 2"):
         blind.read(tmp_path)
-    (tmp_path / "verdicts.txt").write_text("01 A finer strokes\n02 = alike\n", "utf-8")
+    (tmp_path / "verdicts.txt").write_text("01 A finer strokes\n02 both\n", "utf-8")
+    with pytest.raises(SystemExit, match="'02 both': is no verdict"):
+        blind.read(tmp_path)
+    (tmp_path / "verdicts.txt").write_text("01 A: finer strokes\n\n02 = alike\n", "utf-8")
     said = blind.read(tmp_path).splitlines()
     assert said[0].startswith(f"1: {key['1']} ")
     assert said[-1].endswith("neither 1")

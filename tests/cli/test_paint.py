@@ -428,7 +428,7 @@ def test_previews_appear_during_the_run_and_go_with_its_end(
 @pytest.fixture
 def after_two_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
     """Let something happen after the second step of a run."""
-    from impasto.paint.run import Transfer
+    from impasto.paint.transfer import Transfer
 
     def arrange(happening: Callable[[], object]) -> None:
         steps = Transfer.steps

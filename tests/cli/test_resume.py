@@ -21,7 +21,7 @@ from PIL import Image
 from commands import Command, names, pixels, traced
 from impasto.cli.console import Console
 from impasto.paint import checkpoint
-from impasto.paint.run import Transfer
+from impasto.paint.transfer import Transfer
 from impasto.pictures.metadata import read_metadata
 from impasto.recipe import Recipe
 

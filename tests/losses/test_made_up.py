@@ -24,7 +24,7 @@ from impasto.network.looks import Look
 from impasto.network.tiles import WHOLE, Plan
 from impasto.paint import run
 from impasto.paint.objective import compared
-from impasto.paint.run import Transfer
+from impasto.paint.transfer import Transfer
 from impasto.recipe import Recipe
 
 CONTENT, STYLE, X = plain.picture(44, 52), plain.picture(40, 48, 1), plain.picture(44, 52, 9)

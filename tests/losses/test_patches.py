@@ -15,7 +15,8 @@ from impasto.losses import patch_loss, patches
 from impasto.losses.patches import Blocks, Target
 from impasto.network.encoder import Encoder
 from impasto.paint.objective import Objective, compared
-from impasto.paint.run import Transfer, stylize
+from impasto.paint.run import stylize
+from impasto.paint.transfer import Transfer
 from impasto.recipe import Recipe
 
 CONTENT, STYLE, OTHER, X = (

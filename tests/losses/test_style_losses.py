@@ -20,7 +20,8 @@ from impasto.network.tiles import WHOLE, Plan
 from impasto.options import COPIES
 from impasto.paint import idle
 from impasto.paint.objective import Objective, compared
-from impasto.paint.run import Transfer, stylize
+from impasto.paint.run import stylize
+from impasto.paint.transfer import Transfer
 from impasto.recipe import Recipe
 
 CONTENT, STYLE, OTHER, X = (

@@ -19,7 +19,8 @@ from impasto.network.regions import Regions
 from impasto.network.tiles import WHOLE, Plan
 from impasto.paint import scene
 from impasto.paint.objective import Objective, compared
-from impasto.paint.run import Transfer, stylize
+from impasto.paint.run import stylize
+from impasto.paint.transfer import Transfer
 from impasto.pictures.encode import to_array
 from impasto.recipe import Recipe
 from impasto.work.job import Job

@@ -20,7 +20,9 @@ from impasto import losses
 from impasto.errors import DivergenceError, ImageReadError, OptionError, WeightsError
 from impasto.network.encoder import Encoder
 from impasto.paint import optimize, transfer
-from impasto.paint.run import Progress, Result, Transfer, steps, stylize
+from impasto.paint.result import Progress, Result
+from impasto.paint.run import steps, stylize
+from impasto.paint.transfer import Transfer
 from impasto.pictures import color
 from impasto.pictures.encode import write
 from impasto.pictures.metadata import read_metadata

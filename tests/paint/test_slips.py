@@ -22,7 +22,8 @@ from impasto.errors import ImageReadError
 from impasto.network.encoder import Encoder
 from impasto.paint import transfer
 from impasto.paint.objective import Objective, compared
-from impasto.paint.run import Transfer, stylize
+from impasto.paint.run import stylize
+from impasto.paint.transfer import Transfer
 from impasto.pictures import color
 from impasto.pictures.encode import to_array, write
 from impasto.pictures.read import read

@@ -16,8 +16,8 @@ from impasto.network.regions import Regions
 from impasto.network.tiles import WHOLE, Plan, observe
 from impasto.network.weights.loading import Weights, load
 from impasto.paint import targets
-from impasto.paint.run import Transfer
 from impasto.paint.targets import Targets
+from impasto.paint.transfer import Transfer
 from impasto.recipe import Recipe
 
 LAYERS = ("relu1_1", "relu2_1")

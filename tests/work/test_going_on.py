@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from impasto.paint import checkpoint
-from impasto.paint.run import Transfer
+from impasto.paint.transfer import Transfer
 from impasto.recipe import Recipe
 from impasto.work import jobs
 from impasto.work.events import Event, Note, Share

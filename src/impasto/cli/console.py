@@ -22,9 +22,12 @@ from impasto.text import duration, listed, shown
 from impasto.work.events import Begun, Drawn, Ended, Event, Fetching, Note, Share
 
 if TYPE_CHECKING:
-    from impasto.paint.run import Progress
+    from impasto.paint.result import Progress
 
 __all__ = ["Console", "say"]
+
+DUMB = ("dumb", "unknown")  # terminals that know no control characters
+TENTHS, PATIENCE = 10, 30.0  # without a terminal: a line for each tenth of the work, and after so many seconds
 
 
 def say(line: str) -> None:
@@ -170,10 +173,6 @@ class Console:
         live, self._live = self._live, None
         if live is not None:
             live.stop()
-
-
-DUMB = ("dumb", "unknown")  # terminals that know no control characters
-TENTHS, PATIENCE = 10, 30.0  # without a terminal: a line for each tenth of the work, and after so many seconds
 
 
 class _Lasting(RichProgress):

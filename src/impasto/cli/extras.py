@@ -13,10 +13,9 @@ from impasto.errors import OutputError
 from impasto.text import shown
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from impasto.paint.run import Progress, Transfer
+    from impasto.paint.result import Progress
     from impasto.paint.trace import Trace
+    from impasto.paint.transfer import Transfer
 
 __all__ = ["Extras"]
 
@@ -60,21 +59,13 @@ class Extras:
         taken = self.transfer.taken
         preview = self.paths.preview(taken)
         if preview is not None and taken % self.paths.every == 0:
-            from impasto.pictures.encode import write
+            from impasto.pictures.encode import as_shown, write
             from impasto.pictures.metadata import made
 
             files.clear(preview)  # a kill may have come in the middle of one
-            image, alpha = self._shown(progress)
+            alpha = self.transfer.scene.alpha_at(progress.size)
+            image, alpha = as_shown(progress.image(), alpha, self.paths.output.suffix)
             write(preview, image, alpha, metadata=made(self.transfer.recipe), overwrite=True)
-
-    def _shown(self, progress: Progress) -> tuple[Tensor, Tensor | None]:
-        """The picture of a preview, and its alpha if the result has any; JPEG shows it over white."""
-        image, alpha = progress.image(), self.transfer.scene.alpha_at(progress.size)
-        if alpha is None:
-            return image, None
-        if self.paths.output.suffix.lower() in (".jpg", ".jpeg"):
-            return image * alpha + (1 - alpha), None
-        return image, alpha
 
     def remove(self) -> None:
         """The result is there: take the preview away, unless it is to be kept."""

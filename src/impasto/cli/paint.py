@@ -20,7 +20,8 @@ from impasto.work.events import Fetching
 from impasto.work.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from impasto.paint.run import Result, Transfer
+    from impasto.paint.result import Result
+    from impasto.paint.transfer import Transfer
 
 __all__ = ["MISSING", "Paths", "paint", "run"]
 
@@ -131,7 +132,7 @@ def _prepare(paths: Paths, recipe: Recipe, console: Console) -> Transfer:
     net = KNOWN.get(recipe.net)
     if net is not None and net.url:
         console.notices(obtain(net.name, lambda done, total: console.tell(Fetching(net.name, done, total)))[1])
-    from impasto.paint.run import Transfer
+    from impasto.paint.transfer import Transfer
     from impasto.pictures import metadata
     from impasto.pictures.encode import check_target
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shlex
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +22,8 @@ from impasto.text import duration, listed, shown
 from impasto.work.interrupts import Interrupted, Interrupts
 
 if TYPE_CHECKING:
-    from impasto.paint.run import Progress, Result, Transfer
+    from impasto.paint.result import Progress, Result
+    from impasto.paint.transfer import Transfer
 
 __all__ = ["Painting"]
 
@@ -167,5 +168,4 @@ class Painting:
                 elsewhere.parent.rmdir()
                 raise error from None
             raise OutputError(f"{error}; the picture is in {elsewhere} instead") from error
-        with suppress(OSError):
-            self.extras.remove()
+        self.extras.remove()

@@ -19,8 +19,7 @@ def build(seen: Seen) -> list[Term]:
 def _at_pooling(seen: Seen, pool: int, gamma: float) -> Term:
     recipe = seen.recipe
     exact = recipe.laplacian_exact
-    weights = seen.visible.at("relu1_1", 0)  # a layer with a position for every pixel
-    visible = None if weights is None else weights[None].to(seen.pixels)
+    visible = seen.pixel_weights()
     target = pooled_laplacian(seen.pixels * WHITE, pool, exact, visible)
     # A content without edges has nothing to compare against: one grey level per position is the least.
     scale = 1 / max(target.square().sum().item(), target.numel(), 1) if recipe.units == "relative" else seen.area

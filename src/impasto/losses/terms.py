@@ -70,6 +70,11 @@ class Seen:
     visible: Regions = ALL
     apart: bool = False
 
+    def pixel_weights(self) -> Tensor | None:
+        """How far each pixel of the content counts, 1×H×W, as `pixels`; None: all alike."""
+        mask = self.visible.masks.get(0)
+        return None if mask is None else mask.to(self.pixels)
+
     def views(self) -> list[list[View]]:
         """Of each style itself and its copies."""
         copies = self.copies or ((),) * len(self.styles)

@@ -22,8 +22,7 @@ def build(seen: Seen) -> list[Term]:
     """One term."""
     recipe = seen.recipe
     height, width = seen.pixels.shape[-2:]
-    weights = seen.visible.at("relu1_1", 0)  # a layer with a position for every pixel
-    count = height * width if weights is None else max(1.0, weights.sum().item())
+    visible = seen.pixel_weights()
+    count = height * width if visible is None else max(1.0, visible.sum().item())
     scale = WHITE * seen.area if recipe.units != "relative" else 1 / count
-    visible = None if weights is None else weights[None]
     return [PixelTerm("tv", recipe.tv_weight, lambda pixels: scale * total_variation(pixels, visible))]

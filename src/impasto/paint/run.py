@@ -15,7 +15,7 @@ from impasto.paint.transfer import Transfer
 from impasto.pictures.read import Source
 from impasto.recipe import Recipe
 
-__all__ = ["Progress", "Result", "Source", "Transfer", "follow", "steps", "stylize"]
+__all__ = ["follow", "steps", "stylize"]
 
 
 def follow(transfer: Transfer, watch: Callable[[Progress], object] = lambda _: None) -> Result:

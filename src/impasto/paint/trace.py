@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from impasto.paint.run import Progress
+    from impasto.paint.result import Progress
 
 __all__ = ["Trace", "continued"]
 

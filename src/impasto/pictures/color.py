@@ -21,6 +21,7 @@ __all__ = [
     "match_luminance",
     "prepare",
     "restore",
+    "spread",
     "to_yuv",
 ]
 
@@ -74,8 +75,8 @@ def match_luminance(style: Tensor, content: Tensor, counts: Counts = ALL) -> Ten
     >>> match_luminance(torch.tensor([0.0, 1.0]), torch.tensor([0.25, 0.75])).tolist()
     [0.25, 0.75]
     """
-    (mean, spread), (other, wanted) = (_spread(Y, own) for Y, own in zip((style, content), counts, strict=True))
-    ratio = wanted / spread if spread > 1e-6 else torch.zeros_like(spread)
+    (mean, own_spread), (other, wanted) = (spread(Y, own) for Y, own in zip((style, content), counts, strict=True))
+    ratio = wanted / own_spread if own_spread > 1e-6 else torch.zeros_like(own_spread)
     return ratio * (style - mean) + other
 
 
@@ -117,6 +118,15 @@ def gaussian(picture: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Te
     return mean, (away * share) @ away.T
 
 
+def spread(picture: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of all values of a picture C×H×W; its pixels count by their weights, 1×H×W."""
+    if weights is None:
+        return picture.mean(), picture.std(correction=0)
+    share = (weights / weights.sum()).to(picture).expand_as(picture) / len(picture)
+    mean = (picture * share).sum()
+    return mean, ((picture - mean).square() * share).sum().sqrt()
+
+
 def prepare(
     mode: str, content: Tensor, styles: list[Tensor], counts: Sequence[Counts] = ()
 ) -> tuple[Tensor, list[Tensor]]:
@@ -146,15 +156,6 @@ def restore(mode: str, result: Tensor, content: Tensor) -> Tensor:
         room = torch.where(chroma > 0, 1 - Y, Y) / chroma.abs().clamp_min(1e-6)
         result = Y + chroma * room.amin(dim=0).clamp(0, 1)
     return result.clamp(0, 1) if len(result) == 3 else result.clamp(0, 1).repeat(3, 1, 1)
-
-
-def _spread(values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation."""
-    if weights is None:
-        return values.mean(), values.std(correction=0)
-    share = weights.to(values) / weights.sum().to(values)
-    mean = (values * share).sum()
-    return mean, ((values - mean).square() * share).sum().sqrt()
 
 
 def _match_weighted(style: Tensor, content: Tensor, counts: Counts) -> Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from impasto.pictures.color import spread
+
 __all__ = ["carrying", "finer", "resample"]
 
 Painting = tuple[Tensor, float, Tensor | None]  # pixels, share, how far they count
@@ -22,7 +24,9 @@ def finer(picture: Tensor, size: tuple[int, int], start: Tensor, paintings: Sequ
     grain. Within 0…1.
     """
     coarse = (picture.shape[1], picture.shape[2])
-    strength = sum(share * _spread(_fine(painting, _halved(painting)), own) for painting, share, own in paintings)
+    strength = sum(
+        share * spread(_fine(painting, _halved(painting)), own)[1].item() for painting, share, own in paintings
+    )
     generator = torch.Generator().manual_seed(seed)
     grain = _fine(torch.randn(1, *size, generator=generator, dtype=torch.float32), coarse)
     grain *= strength / grain.std(correction=0).clamp_min(1e-6)
@@ -44,15 +48,6 @@ def resample(picture: Tensor, size: tuple[int, int]) -> Tensor:
 def _fine(picture: Tensor, coarse: tuple[int, int]) -> Tensor:
     """What a picture loses on its way to the size `coarse` and back."""
     return picture - _resized(_resized(picture, coarse), (picture.shape[1], picture.shape[2]))
-
-
-def _spread(picture: Tensor, weights: Tensor | None) -> float:
-    """Standard deviation of all values; pixels count by their weights."""
-    if weights is None:
-        return picture.std(correction=0).item()
-    share = (weights / weights.sum()).expand_as(picture) / len(picture)
-    mean = (picture * share).sum()
-    return ((picture - mean).square() * share).sum().sqrt().item()
 
 
 def _halved(picture: Tensor) -> tuple[int, int]:

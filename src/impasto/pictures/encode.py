@@ -22,7 +22,7 @@ from impasto.pictures.metadata import KEY, MAX_METADATA
 from impasto.pictures.profiles import srgb_profile
 from impasto.text import shown
 
-__all__ = ["check_target", "encode", "to_array", "write", "write_image"]
+__all__ = ["as_shown", "check_target", "encode", "to_array", "write", "write_image"]
 
 LONGEST = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels a side that the format can hold
 
@@ -83,13 +83,19 @@ def encode(
     if bits == 16 and not tiff:
         raise OptionError(f"{shown(name)}: 16 bits are written to .tif only, not to {suffix}")
     text = None if metadata is None else _to_json(metadata)
-    if alpha is not None and suffix in (".jpg", ".jpeg"):  # JPEG has no alpha: show the picture over white
-        rgb, alpha = rgb * alpha + (1 - alpha), None
+    rgb, alpha = as_shown(rgb, alpha, suffix)
     values = to_array(rgb, alpha, bits or (16 if tiff else 8))
     try:
         return _encode_tiff(values, text) if tiff else _encode(values, suffix, text)
     except (OSError, ValueError, MemoryError) as error:
         raise OutputError(f"{shown(name)}: cannot be encoded ({shown(error) or type(error).__name__})") from error
+
+
+def as_shown(rgb: Tensor, alpha: Tensor | None, suffix: str) -> tuple[Tensor, Tensor | None]:
+    """A picture 3×H×W and its alpha 1×H×W as a format can hold them: JPEG has no alpha and shows it over white."""
+    if alpha is not None and suffix.lower() in (".jpg", ".jpeg"):
+        return rgb * alpha + (1 - alpha), None
+    return rgb, alpha
 
 
 def to_array(rgb: Tensor, alpha: Tensor | None = None, bits: int = 8) -> Samples:

@@ -14,7 +14,7 @@ from impasto.errors import Failure, ImpastoError, OptionError
 from impasto.work.job import Job
 
 if TYPE_CHECKING:
-    from impasto.paint.run import Progress
+    from impasto.paint.result import Progress
     from impasto.paint.targets import Targets
 
 __all__ = ["Answer", "attempt", "here", "paint"]
@@ -42,8 +42,9 @@ def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = N
     early with a picture is an answer with a `failure`; raises ImpastoError where there is none.
     """
     from impasto.paint.checkpoint import LONG, Keeper
-    from impasto.paint.run import Transfer, follow
+    from impasto.paint.run import follow
     from impasto.paint.trace import Trace, continued
+    from impasto.paint.transfer import Transfer
     from impasto.pictures.metadata import made
 
     recipe = job.recipe
