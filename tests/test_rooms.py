@@ -16,6 +16,8 @@ FLOORS = [  # top to bottom; a room imports from rooms below it, and from itself
     {"cli"},
     {"work"},
     {"show"},
+    {"train"},
+    {"onepass"},
     {"paint"},
     {"losses"},
     {"network"},

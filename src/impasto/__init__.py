@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from impasto.files import Blob
     from impasto.network.encoder import Encoder
+    from impasto.onepass.run import instant
     from impasto.paint.result import Progress, Result
     from impasto.paint.run import steps, stylize
     from impasto.paint.targets import Targets
@@ -55,6 +56,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "color",
+    "instant",
     "losses",
     "steps",
     "stylize",
@@ -68,6 +70,7 @@ _HOME = {
     "Targets": "paint.targets",
     **dict.fromkeys(("Progress", "Result"), "paint.result"),
     "Transfer": "paint.transfer",
+    "instant": "onepass.run",
     **dict.fromkeys(("steps", "stylize"), "paint.run"),
 }
 

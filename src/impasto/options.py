@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from impasto import layers
 from impasto.errors import OptionError
@@ -17,7 +17,10 @@ __all__ = [
     "ALL_OF_IT",
     "COPIES",
     "DEFAULTS",
+    "GROUPS",
     "INITS",
+    "INSTANT",
+    "PATHS",
     "REST",
     "STYLE_LOSSES",
     "CopyText",
@@ -28,6 +31,8 @@ __all__ = [
     "StyleLossText",
     "check_word",
     "defaults",
+    "field",
+    "flag",
     "one_line",
     "parse_laplacian",
     "parse_style_loss",
@@ -35,9 +40,12 @@ __all__ = [
 ]
 
 Key = TypeVar("Key")
+PATHS = ("mask", "style_mask")  # fields of several paths
+GROUPS = ("Picture", "Regions", "Weights of the loss", "Layers", "Network", "Optimisation")
 INITS = ("content", "style", "noise")  # Recipe.init, where it is not a path
+INSTANT = "instant"  # Recipe.init: what one pass gives; made by those who call the transfer
 REST, ALL_OF_IT = "rest", "none"  # in place of a mask: what no other covers; all of a painting
-WORDS = {"init": INITS, "mask": (REST,), "style mask": (ALL_OF_IT,)}  # in place of a path, by role
+WORDS = {"init": (*INITS, INSTANT), "mask": (REST,), "style mask": (ALL_OF_IT,)}  # in place of a path, by role
 COPIES = ("turned", "mirrored", "tilted", "scaled")
 STYLE_LOSSES = ("neighbours", "gram", "moments", "patches")
 # What is right for a style loss where nothing else is said; the fields' own defaults are the report's.
@@ -59,6 +67,20 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 BESIDE_GRAM = 0.25  # the content weight of neighbours with Gram matrices beside them, which do not hold the content
+
+
+def flag(field: str) -> str:
+    """The flag of a field on the command line.
+
+    >>> flag("style_weight")
+    '--style-weight'
+    """
+    return "--" + field.replace("_", "-")
+
+
+def field(default: Any, group: str, text: str, **limits: Any) -> Any:
+    """A field of Recipe: its default, the group of its flag, its help and its limits."""
+    return Field(default, description=text, json_schema_extra={"group": group}, **limits)
 
 
 def parse_laplacian(text: str) -> tuple[int, float]:

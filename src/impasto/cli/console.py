@@ -149,7 +149,8 @@ class Console:
         if event.failure is not None:
             self.line(f"{place} failed: {event.failure.message}")
         else:
-            self.line(f"{place} painted {event.file} ({duration(event.seconds)}; {listed(event.losses.items())})")
+            told = duration(event.seconds), listed(event.losses.items())
+            self.line(f"{place} painted {event.file} ({'; '.join(filter(None, told))})")
 
     def _many(self) -> None:
         """The bar over many pictures, with the time left."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from impasto.cli import instant
 from impasto.cli.console import Console
 from impasto.cli.flags import FILES, Quiet, one, recipe_from, with_recipe_flags
 from impasto.cli.painting import Painting
@@ -15,6 +16,7 @@ from impasto.cli.paths import OFTEN, Paths
 from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OptionError, memory_short
 from impasto.network.weights.fetching import obtain
 from impasto.network.weights.known import KNOWN
+from impasto.options import INSTANT
 from impasto.recipe import Recipe
 from impasto.work.events import Fetching
 from impasto.work.interrupts import Interrupts
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MISSING", "Paths", "paint", "run"]
 
 MOST_THREADS = 1024
+DRAFT: dict[str, Any] = {"style_loss": ("neighbours",), "size": 256, "iterations": (10,), "polish": 0}
 MISSING = "CONTENT, at least one STYLE and -o RESULT are needed; see impasto --help, or try impasto demo"
 
 
@@ -75,6 +78,15 @@ def paint(
     no_checkpoint: Annotated[
         bool, Parameter(group=FILES, negative=(), show_default=False, help="Keep no checkpoint, however long it takes.")
     ] = False,
+    draft: Annotated[
+        bool,
+        Parameter(
+            group=FILES,
+            negative=(),
+            show_default=False,
+            help="A small picture in seconds, by neighbours, to see where this is going; other options still count.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, Parameter(group=FILES, negative=(), show_default=False, help="Replace files that exist.")
     ] = False,
@@ -104,7 +116,8 @@ def paint(
         overwrite=overwrite,
         origin=origin,
     )
-    run(paths, recipe_from(options, base), Console(quiet=quiet))
+    given = {name: value for name, value in options.items() if value is not None}
+    run(paths, recipe_from({**DRAFT, **given} if draft else given, base), Console(quiet=quiet))
 
 
 def run(paths: Paths, recipe: Recipe, console: Console) -> Result:
@@ -116,6 +129,8 @@ def run(paths: Paths, recipe: Recipe, console: Console) -> Result:
         found = paths.found()
         paths = paths if found is None else paths.after(found)
         paths.check(recipe)
+        if recipe.instant:
+            return instant.run(paths, recipe, console)
         with Interrupts() as interrupts, console:
             if found is not None:
                 _same_threads(found.about, console)
@@ -136,7 +151,12 @@ def _prepare(paths: Paths, recipe: Recipe, console: Console) -> Transfer:
     from impasto.pictures import metadata
     from impasto.pictures.encode import check_target
 
-    transfer = Transfer(paths.content, paths.styles, recipe)
+    files = {}
+    if recipe.init == INSTANT:
+        from impasto.onepass.run import instant_start
+
+        files[INSTANT] = instant_start(paths.content, paths.styles, recipe)
+    transfer = Transfer(paths.content, paths.styles, recipe, files=files)
     transfer.keep_buffers()
     check_target(paths.output, overwrite=True, size=transfer.scene.size)
     console.notices(transfer.notices)

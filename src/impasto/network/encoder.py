@@ -71,13 +71,17 @@ class Encoder(Convolutions):
         for a picture too small for it.
         """
         wanted = self.check(layers, picture)
-        maps: Tensor | None = self.prepare(picture)
+        maps = self.maps(self.prepare(picture), wanted)
+        return {name: tap[0, :, *self.window(name, picture)] for name, tap in maps.items()}
+
+    def maps(self, prepared: Tensor, wanted: frozenset[str]) -> dict[str, Tensor]:
+        """Maps B×N×h×w, border included, of pictures as `prepare` or `scaled` give them; differentiable."""
+        maps: Tensor | None = prepared
         found: dict[str, Tensor] = {}
         for block in range(1, (depth := deepest_block(wanted)) + 1):
             assert maps is not None
             made = Pass(self, block, maps, wanted, pooled=slice(None) if block < depth else None, keep=False)
-            for name, tap in made.taps.items():
-                found[name] = tap[0, :, *self.window(name, picture)]
+            found.update(made.taps)
             maps = made.end
         return found
 
@@ -108,8 +112,12 @@ class Encoder(Convolutions):
             rows = reflected(height, self.border, picture.device)
             columns = reflected(width, self.border, picture.device)
             pixels = pixels.index_select(-2, rows).index_select(-1, columns)
-        scaled = (pixels * self._scale - self._shift).to(self.dtype)
-        return scaled[None].contiguous(memory_format=torch.channels_last)
+        return self.scaled(pixels[None])
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """Pictures B×3×H×W, RGB 0…1, in the network's own scale, without a border."""
+        own = (pixels * self._scale - self._shift).to(self.dtype)
+        return own.contiguous(memory_format=torch.channels_last)
 
     def window(self, name: str, picture: Tensor) -> tuple[slice, slice]:
         """Rows and columns of a layer's map that belong to the picture itself, not to its border."""

@@ -8,12 +8,24 @@ __all__ = ["notices"]
 
 FITTED = ("luminance", "match", "histogram")  # ways of colour that give the paintings the photo's contrast
 
+ONE_PASS = {  # what counts where there are no steps
+    *("size", "style_scale", "style_trim", "color", "blend", "instant", "transform", "mask", "style_mask", "keep"),
+    *("strength", "net", "device", "precision", "max_memory", "seed"),
+}
+DEFAULT = Recipe()
+
 
 def notices(recipe: Recipe, size: tuple[int, int], *, even: bool = False) -> list[str]:
     """A line for each option of a recipe that is not at its default and has nothing to work on.
 
     `size`: height and width of the result. `even`: whether the content has one colour.
     """
+    if recipe.instant:
+        return [
+            f"{name} {getattr(recipe, name)!r} changes nothing in one pass"
+            for name in Recipe.model_fields
+            if name in recipe.model_fields_set - ONE_PASS and getattr(recipe, name) != getattr(DEFAULT, name)
+        ]
     losses = {name for name, weight in recipe.style_losses().items() if weight and recipe.style_weight}
     content, neighbours, patches = recipe.content_weight > 0, "neighbours" in losses, "patches" in losses
     needs = {
@@ -22,6 +34,7 @@ def notices(recipe: Recipe, size: tuple[int, int], *, even: bool = False) -> lis
         "style_layer": (bool(losses & {"gram", "moments"}), "nothing without --style-loss gram or moments"),
         "match_every": (neighbours or patches, "nothing without --style-loss neighbours or patches"),
         "match_copies": (neighbours or patches, "nothing without --style-loss neighbours or patches"),
+        "transform": (False, "nothing without --instant"),
         "laplacian_exact": (bool(recipe.laplacians()), "nothing without --laplacian"),
         "learning_rate": (recipe.optimizer == "adam", "nothing without --optimizer adam"),
         **dict.fromkeys(

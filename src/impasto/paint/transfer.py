@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.devices import choose_device, choose_precision
-from impasto.errors import DivergenceError
+from impasto.errors import DivergenceError, OptionError
 from impasto.files import Blob
 from impasto.network.encoder import Encoder
 from impasto.paint import curvature, estimate, memory, objective, optimize, scene
@@ -48,6 +48,8 @@ class Transfer:
         targets: Targets | None = None,
     ) -> None:
         self.recipe = recipe = recipe or Recipe()
+        if recipe.instant:
+            raise OptionError("instant: one pass has no steps; call impasto.instant, or leave it out")
         self.targets = targets or Targets(limit=0)
         self.device = choose_device(recipe.device)
         self.limit = recipe.max_memory * memory.GIB or memory.available(self.device)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from impasto.errors import Failure, ImpastoError, OptionError
+from impasto.options import INSTANT
 from impasto.work.job import Job
 
 if TYPE_CHECKING:
     from impasto.paint.result import Progress
     from impasto.paint.targets import Targets
+    from impasto.recipe import Recipe
 
 __all__ = ["Answer", "attempt", "here", "paint"]
 
@@ -50,7 +52,14 @@ def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = N
     recipe = job.recipe
     if job.memory and not recipe.max_memory:
         recipe = recipe.replace(max_memory=job.memory)
-    transfer = Transfer(job.content, job.styles, recipe, files=dict(job.files), net=job.net, targets=targets)
+    files: dict[str, Any] = dict(job.files)
+    if recipe.instant:
+        return _instant(job, recipe, files, targets)
+    if recipe.init == INSTANT:
+        from impasto.onepass.run import instant_start
+
+        files[INSTANT] = instant_start(job.content, job.styles, recipe, files=files, targets=targets)
+    transfer = Transfer(job.content, job.styles, recipe, files=files, net=job.net, targets=targets)
     transfer.keep_buffers()
     text, notices = io.StringIO(), list[str]()
     keeper = Keeper(
@@ -80,6 +89,14 @@ def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = N
     result = replace(result, recipe=job.recipe)
     said = (*result.notices, *notices)
     return Answer(result.encode(job.suffix), text.getvalue(), result.losses, result.seconds, said, failure)
+
+
+def _instant(job: Job, recipe: Recipe, files: Mapping[str, Any], targets: Targets | None) -> Answer:
+    """A job that is painted in one pass."""
+    from impasto.onepass.run import Instant
+
+    result = replace(Instant(job.content, job.styles, recipe, files=files, targets=targets).result(), recipe=job.recipe)
+    return Answer(result.encode(job.suffix), seconds=result.seconds, notices=result.notices)
 
 
 def attempt(job: Job, tell: Callable[[float], object], targets: Targets) -> Answer:

@@ -1,0 +1,144 @@
+"""Make the decoder of the one-pass way from the embedded network and two folders of pictures.
+
+    python distill/instant.py --photos PHOTOS --art PAINTINGS --work FOLDER --out instant.safetensors
+
+Closed form first, then steps of gradients; FOLDER holds a checkpoint, so that the same command goes on where a run was
+cut, and a line a hundred steps in `curve.csv`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import torch
+from decoder_start import start
+from torch import Tensor
+
+from impasto.network.encoder import Encoder
+from impasto.network.weights.loading import load
+from impasto.paint.memory import keep_buffers
+from impasto.train.fitting import Fitter, Plan
+from pictures import listed, read, split
+
+HELD_OUT_PHOTOS, HELD_OUT_ART = 100, 40
+BEGUN = 200  # pictures of the closed form
+SAVED_EVERY = 100
+SAME = 8  # every so many pictures of a batch have the photo itself as their painting
+
+
+def main() -> None:
+    """Read the options and fit the decoder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, nargs="+", required=True)
+    parser.add_argument("--art", type=Path, nargs="+", required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--leave-out", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--style", type=float, default=8.0)
+    parser.add_argument("--whiten", type=float, default=0.5, help="share of the steps that transport, not only scale")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    material = Material(options)
+    encoder = Encoder(load("lite"), border=0, dtype=torch.bfloat16)
+    begun = options.work / "start.pt"
+    if not begun.exists():
+        generator = torch.Generator().manual_seed(options.seed)
+        pictures = [material.photo(224) if n % 2 else material.painting(224) for n in range(BEGUN)]
+        torch.save(start(Encoder(load("lite"), border=0), pictures, generator), begun)
+    fitter = Fitter(
+        encoder, torch.load(begun, weights_only=True), Plan(options.steps, style=options.style), options.seed
+    )
+    keep_buffers(0, math.inf)  # a sixth of the time otherwise
+    state = options.work / "state.pt"
+    if state.exists():
+        fitter.restore(torch.load(state, weights_only=True))
+    material.generator.manual_seed(options.seed + 1 + fitter.done)
+    sums: dict[str, float] = {}
+    since = time.time()
+    while fitter.done < options.steps:
+        photos = torch.stack([material.photo(options.side) for _ in range(options.batch)])
+        same = torch.tensor([(fitter.done * options.batch + n) % SAME == 0 for n in range(options.batch)])
+        paintings = torch.stack(
+            [photo if own else material.painting(options.side) for photo, own in zip(photos, same, strict=True)]
+        )
+        way = "whiten" if material.uniform() < options.whiten else "adain"
+        for key, value in fitter.step(photos, paintings, same, way).items():
+            sums[f"{way} {key}"] = sums.get(f"{way} {key}", 0.0) + value
+            sums[f"{way} count {key}"] = sums.get(f"{way} count {key}", 0) + 1
+        if fitter.done % SAVED_EVERY == 0 or fitter.done == options.steps:
+            _save(fitter, options)
+            means = {k: sums[k] / sums[k.replace(" ", " count ", 1)] for k in sums if " count " not in k}
+            line = ",".join(
+                [str(fitter.done), f"{time.time() - since:.0f}", *(f"{k}={v:.4f}" for k, v in means.items())]
+            )
+            with (options.work / "curve.csv").open("a") as file:
+                file.write(line + "\n")
+            print(line, flush=True)
+            sums.clear()
+
+
+def _save(fitter: Fitter, options: argparse.Namespace) -> None:
+    part = options.work / "state.part"
+    torch.save(fitter.state(), part)
+    part.replace(options.work / "state.pt")
+    from safetensors.torch import save_file
+
+    save_file({k: v.half().contiguous() for k, v in fitter.averaged.items()}, options.out)
+
+
+class Material:
+    """Photographs and paintings to draw from, but for those held out by the hash of their names."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.generator = torch.Generator().manual_seed(options.seed)
+
+        def kept(folders: list[Path], count: int) -> list[Path]:
+            return split([p for folder in folders for p in listed(folder)], count, options.leave_out)[0]
+
+        self.photos = [_short(p, 288) for p in kept(options.photos, HELD_OUT_PHOTOS)]
+        self.art = [_short(p, 448) for p in kept(options.art, HELD_OUT_ART)]
+        print(len(self.photos), "photos,", len(self.art), "paintings", flush=True)
+
+    def uniform(self) -> float:
+        """A number 0…1."""
+        return float(torch.rand((), generator=self.generator))
+
+    def photo(self, side: int) -> Tensor:
+        """A crop 3×side×side of a photograph, RGB 0…1."""
+        return self._crop(self.photos, side, 1.0)
+
+    def painting(self, side: int) -> Tensor:
+        """A crop of a painting, from nearly all of it to a detail, at times in other colours."""
+        crop = self._crop(self.art, side, 2.0)
+        if self.uniform() < 0.25:
+            crop = crop[torch.randperm(3, generator=self.generator)]
+        return crop
+
+    def _crop(self, pictures: list[Tensor], side: int, most: float) -> Tensor:
+        picture = pictures[int(torch.randint(len(pictures), (), generator=self.generator))]
+        short = min(picture.shape[-2:])
+        scale = 1.0 + self.uniform() * (min(most, short / side) - 1.0) if short > side else short / side
+        cut = min(short, round(side * max(1.0, short / side / scale)))
+        top, left = (int(self.uniform() * (length - cut + 1)) for length in picture.shape[-2:])
+        crop = picture[None, :, top : top + cut, left : left + cut].float() / 255
+        if cut != side:
+            crop = torch.nn.functional.interpolate(crop, size=(side, side), mode="bilinear", antialias=True)
+        return (crop.flip(-1) if self.uniform() < 0.5 else crop)[0].clamp(0, 1)
+
+
+def _short(path: Path, side: int) -> Tensor:
+    """A picture as uint8 3×H×W whose shorter side is at most `side`."""
+    picture = read(path)
+    factor = side / min(picture.shape[-2:])
+    return read(path, max(1, round(max(picture.shape[-2:]) * factor))) if factor < 1 else picture
+
+
+if __name__ == "__main__":
+    main()

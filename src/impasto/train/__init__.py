@@ -1,0 +1,1 @@
+"""Fitting the decoder of the one-pass way, to many paintings or to a few."""
