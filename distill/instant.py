@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -19,8 +20,9 @@ from torch import Tensor
 
 from impasto.network.encoder import Encoder
 from impasto.network.weights.loading import load
+from impasto.onepass.decoder import LEVELS
 from impasto.paint.memory import keep_buffers
-from impasto.train.fitting import Fitter, Plan
+from impasto.train.fitting import Fitter, Plan, adain, transport
 from pictures import listed, read, split
 
 HELD_OUT_PHOTOS, HELD_OUT_ART = 100, 40
@@ -60,7 +62,7 @@ def main() -> None:
     if state.exists():
         fitter.restore(torch.load(state, weights_only=True))
     material.generator.manual_seed(options.seed + 1 + fitter.done)
-    sums: dict[str, float] = {}
+    sums: dict[str, list[float]] = {}
     since = time.time()
     while fitter.done < options.steps:
         photos = torch.stack([material.photo(options.side) for _ in range(options.batch)])
@@ -68,10 +70,13 @@ def main() -> None:
         paintings = torch.stack(
             [photo if own else material.painting(options.side) for photo, own in zip(photos, same, strict=True)]
         )
+        with torch.no_grad():
+            seen = {level: maps.float() for level, maps in fitter.seen(paintings).items()}
+            grams = {level: fitter.gram(level, maps) for level, maps in seen.items()}
         way = "whiten" if material.uniform() < options.whiten else "adain"
-        for key, value in fitter.step(photos, paintings, same, way).items():
-            sums[f"{way} {key}"] = sums.get(f"{way} {key}", 0.0) + value
-            sums[f"{way} count {key}"] = sums.get(f"{way} count {key}", 0) + 1
+        losses = fitter.step(photos, _change(way, seen), grams, same, fitter.done / options.steps)
+        for key, value in vars(losses).items():
+            sums.setdefault(f"{way} {key}", []).append(value)
         if fitter.done % SAVED_EVERY == 0 or fitter.done == options.steps:
             _save(fitter, options)
             means = {k: sums[k] / sums[k.replace(" ", " count ", 1)] for k in sums if " count " not in k}
@@ -82,6 +87,18 @@ def main() -> None:
                 file.write(line + "\n")
             print(line, flush=True)
             sums.clear()
+
+
+def _change(way: str, seen: Mapping[str, Tensor]) -> Callable[[str, Tensor], Tensor]:
+    """What brings maps to the statistics of paintings; the deepest level's mean and deviation only, for speed."""
+
+    def change(level: str, maps: Tensor) -> Tensor:
+        if way == "whiten" and level != LEVELS[0]:
+            return transport(maps, seen[level])
+        var, mean = torch.var_mean(seen[level], (2, 3), correction=0)
+        return adain(maps, mean, var.sqrt())
+
+    return change
 
 
 def _save(fitter: Fitter, options: argparse.Namespace) -> None:

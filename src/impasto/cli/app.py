@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, MissingArgumentError
 
 from impasto._version import __version__
-from impasto.cli import batch, demo, paint, resume, sweep, weights
+from impasto.cli import batch, demo, paint, resume, sweep, train, weights
 from impasto.cli.console import say
 from impasto.cli.flags import gather
 from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OutputError, memory_short
@@ -41,6 +41,8 @@ app.command(demo.demo)
 app.command(resume.resume)
 app.command(batch.batch)
 app.command(sweep.sweep)
+app.command(train.train)
+app.command(train.list_models, name="models")
 app.command(weights.print_recipe, name="recipe")
 app.command(weights_app)
 weights_app.default(weights.list_weights)

@@ -26,7 +26,7 @@ from impasto.files import Blob
 from impasto.onepass.decoder import LEVELS
 from impasto.text import shown
 
-__all__ = ["SUFFIX", "Model", "Portrait", "embedded", "encode", "is_model", "read"]
+__all__ = ["SUFFIX", "Model", "Portrait", "embedded", "encode", "folder", "found", "is_model", "read"]
 
 SUFFIX = ".impasto"
 FORMAT = "impasto one-pass model 1"
@@ -69,6 +69,25 @@ def embedded() -> Model:
     if not path.is_file():
         raise WeightsError(f"{EMBEDDED} is missing from the package; install impasto again")
     return _model(Blob.of(str(path), path.read_bytes()), "instant")
+
+
+def folder() -> Path:
+    """Where the user's models are looked for by name: IMPASTO_MODELS, or `models` in the system's place for data."""
+    import platformdirs
+
+    own = os.environ.get("IMPASTO_MODELS")
+    return Path(own) if own else Path(platformdirs.user_data_dir("impasto", appauthor=False)) / "models"
+
+
+def found(name: str) -> str:
+    """The path of a model by its name, with or without its ending, in the user's folder; else the name itself."""
+    if os.path.lexists(name) or PurePath(name).name != name:
+        return name
+    try:
+        path = folder() / f"{name.removesuffix(SUFFIX)}{SUFFIX}"
+        return str(path) if path.is_file() else name
+    except (OSError, ValueError, RuntimeError):
+        return name
 
 
 def is_model(source: object) -> bool:

@@ -209,6 +209,7 @@ class Instant:
 def _model(styles: Source | Sequence[Source]) -> tuple[models.Model, list[Source]]:
     """The decoder, and the paintings: those given, or those that the model knows."""
     several: list[Any] = list(styles) if isinstance(styles, list | tuple) else [styles]
+    several = [models.found(one) if isinstance(one, str) else one for one in several]
     found = [one for one in several if models.is_model(one)]
     if not found:
         return models.embedded(), several

@@ -16,13 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.losses.gaussians import of
 from impasto.network.encoder import Encoder
 from impasto.onepass import transforms
 from impasto.onepass.decoder import LEVELS, Decoder
 
-__all__ = ["Fitter", "Plan"]
+__all__ = ["Fitter", "Plan", "adain", "painted", "transport"]
 
 BORDER = 16  # pixels reflected around a photo, so that its maps are those of a picture that goes on
+LEAST_STYLE = 1e-4  # below which no painting can be told from another
+
+Change = Callable[[str, Tensor], Tensor]  # of a level and its maps
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,27 @@ class Plan:
     """How a decoder is fitted: `rate` of Adam in units of each tensor's own size, falling to `last` of it."""
 
     steps: int
-    rate: float = 0.005
-    last: float = 0.1
+    rate: float = 0.02
+    last: float = 0.05
     content: float = 1.0
     style: float = 6.0
-    identity: float = 20.0  # of the mean squared pixel error where the painting is the photo itself
-    variation: float = 0.0  # of the total variation above the photo's
+    identity: float = 20.0  # of the root mean squared pixel error where the painting is the photo itself
+    outside: float = 50.0  # of what leaves 0…1, squared
     noise: float = 0.05  # standard deviation on the photo: where a map is flat, strokes have nothing to begin from
     average: float = 0.99  # of the running mean of the tensors, which is what is kept
 
 
+@dataclass(frozen=True)
+class Losses:
+    """Means over a batch, of those that are no copies of their photos: content, style (geometric), and what counts."""
+
+    content: float
+    style: float
+    loss: float
+
+
 class Fitter:
-    """A decoder's tensors on their way; `averaged` are those to keep."""
+    """A decoder's tensors, and whatever else is given, on their way; `averaged` are those to keep."""
 
     def __init__(self, encoder: Encoder, tensors: Mapping[str, Tensor], plan: Plan, seed: int = 0) -> None:
         self.encoder, self.plan, self.done = encoder, plan, 0
@@ -54,38 +67,25 @@ class Fitter:
         self.optimizer = torch.optim.Adam(groups, lr=plan.rate, betas=(0.9, 0.98), eps=1e-12)
         self.generator = torch.Generator().manual_seed(seed)
 
-    def step(self, photos: Tensor, paintings: Tensor, same: Tensor, transform: str = "adain") -> dict[str, float]:
-        """One step of Adam on photos and paintings B×3×s×s, RGB 0…1; `same`, B: where both are the same picture."""
-        plan, encoder = self.plan, self.encoder
-        share = self.done / plan.steps
-        rate = plan.rate * min(1.0, (self.done + 1) / 30)
+    def step(self, photos: Tensor, change: Change, grams: Mapping[str, Tensor], same: Tensor, share: float) -> Losses:
+        """One step of Adam on photos B×3×s×s, RGB 0…1.
+
+        `change` brings maps to the paintings' statistics, `grams`, B×N×N by level, are theirs; `same`, B: where the
+        painting is the photo itself. `share` 0…1 of the work is done.
+        """
+        plan = self.plan
+        rate = plan.rate * min(1.0, (self.done + 1) / 50)
         rate *= plan.last + (1 - plan.last) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        with torch.no_grad():
-            noisy = photos + plan.noise * torch.randn(photos.shape, generator=self.generator) * (~same).view(
-                -1, 1, 1, 1
-            )
-            begun = self._inside(noisy)
-            content = encoder.maps(encoder.scaled(photos), frozenset({LEVELS[0]}))[LEVELS[0]].float()
-            seen = {k: v.float() for k, v in encoder.maps(encoder.scaled(paintings), frozenset(LEVELS)).items()}
-            grams = {level: self._gram(level, maps) for level, maps in seen.items()}
-        decoder = Decoder(self.tensors, dtype=encoder.dtype)
-        result = painted(decoder, begun, seen, transform)
-        found = {k: v.float() for k, v in encoder.maps(encoder.scaled(result), frozenset(LEVELS)).items()}
-        far = (found[LEVELS[0]] - content).square().sum((1, 2, 3)) / content.square().sum((1, 2, 3))
-        off = [
-            (self._gram(level, found[level]) - A).square().sum((1, 2)) / A.square().sum((1, 2))
-            for level, A in grams.items()
-        ]
-        style = torch.stack(off).mean(0)
-        clipped = (result - result.clamp(0, 1)).square().mean((1, 2, 3))
-        loss = plan.content * far + plan.style * (style + 1e-4).sqrt() + 50 * clipped
-        if plan.variation:
-            loss = loss + plan.variation * torch.relu(_variation(result) - _variation(paintings))
+        noise = torch.randn(photos.shape, generator=self.generator) * (~same).view(-1, 1, 1, 1)
+        result = self.picture(photos + plan.noise * noise, change)
+        content, style = self.losses(photos, result, grams)
+        outside = (result - result.clamp(0, 1)).square().mean((1, 2, 3))
+        loss = plan.content * content + plan.style * (style + LEAST_STYLE).sqrt() + plan.outside * outside
         if same.any():
-            again = (result - photos).square().mean((1, 2, 3)).sqrt()
-            loss = torch.where(same, plan.content * far + plan.identity * again, loss)
+            back = (result - photos).square().mean((1, 2, 3)).sqrt()
+            loss = torch.where(same, plan.content * content + plan.identity * back, loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.mean().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -95,21 +95,37 @@ class Fitter:
             for key, tensor in self.tensors.items():
                 self.averaged[key].lerp_(tensor, 1 - keep)
         other = ~same
-        return {
-            "content": far[other].mean().item(),
-            "style": style[other].log().mean().exp().item(),
-            "loss": loss.mean().item(),
-        }
+        seen = content[other].mean().item(), style[other].log().mean().exp().item()
+        return Losses(*seen, loss.mean().item())
 
-    def _inside(self, photos: Tensor) -> Tensor:
-        """Maps of relu4_1 of photos that go on beyond their edges."""
-        wide = torch.nn.functional.pad(photos, (BORDER,) * 4, mode="reflect")
-        maps = self.encoder.maps(self.encoder.scaled(wide), frozenset({LEVELS[0]}))[LEVELS[0]]
-        edge = BORDER // 8
-        return maps[:, :, edge:-edge, edge:-edge]
+    def picture(self, photos: Tensor, change: Change, tensors: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Pictures B×3×s×s in one pass, with gradients in the tensors."""
+        with torch.no_grad():
+            wide = torch.nn.functional.pad(photos, (BORDER,) * 4, mode="reflect")
+            maps = self.encoder.maps(self.encoder.scaled(wide), frozenset({LEVELS[0]}))[LEVELS[0]]
+            edge = BORDER // 8
+            begun = maps[:, :, edge:-edge, edge:-edge]
+        return painted(Decoder(tensors or self.tensors, dtype=self.encoder.dtype), begun, change)
 
-    def _gram(self, level: str, maps: Tensor) -> Tensor:
-        flat = maps.flatten(2)
+    def losses(self, photos: Tensor, result: Tensor, grams: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Content and style of each picture of a batch, B each."""
+        with torch.no_grad():
+            content = self.encoder.maps(self.encoder.scaled(photos), frozenset({LEVELS[0]}))[LEVELS[0]].float()
+        found = {level: maps.float() for level, maps in self.seen(result).items()}
+        far = (found[LEVELS[0]] - content).square().sum((1, 2, 3)) / content.square().sum((1, 2, 3))
+        off = [
+            (self.gram(level, found[level]) - A).square().sum((1, 2)) / A.square().sum((1, 2)).clamp_min(1e-12)
+            for level, A in grams.items()
+        ]
+        return far, torch.stack(off).mean(0)
+
+    def seen(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Maps of all levels of pictures B×3×s×s."""
+        return self.encoder.maps(self.encoder.scaled(pictures), frozenset(LEVELS))
+
+    def gram(self, level: str, maps: Tensor) -> Tensor:
+        """Gram matrices B×N×N of maps B×N×h×w, in the channels of the network that a thin layer stands for."""
+        flat = maps.float().flatten(2)
         G = flat @ flat.transpose(1, 2) / flat.shape[2]
         Q = self.encoder.metrics.get(level)
         return G if Q is None else Q @ G @ Q.T
@@ -135,42 +151,28 @@ class Fitter:
         self.generator.set_state(state["generator"])
 
 
-def painted(decoder: Decoder, begun: Tensor, seen: Mapping[str, Tensor], transform: str) -> Tensor:
-    """Pictures B×3×H×W from maps of relu4_1, with the statistics of the paintings' maps `seen` at every level."""
-    maps = begun.float()
-    for level in LEVELS:
-        if level != LEVELS[0]:
-            maps = decoder.step(level, maps.to(decoder.dtype)).float()
-        way = transform if level != LEVELS[0] else "adain"
-        maps = WAYS[way](maps, seen[level])
-    return decoder.rgb(maps.to(decoder.dtype)).float()
+def painted(decoder: Decoder, begun: Tensor, change: Change) -> Tensor:
+    """Pictures B×3×H×W from maps of relu4_1, which `change` changes at every level."""
+    maps = change(LEVELS[0], begun.float())
+    for level in LEVELS[1:]:
+        maps = change(level, decoder.step(level, maps).float())
+    return decoder.rgb(maps).float()
 
 
-def _adain(maps: Tensor, style: Tensor) -> Tensor:
-    var, mean = torch.var_mean(maps, (2, 3), keepdim=True, correction=0)
-    wanted, other = torch.var_mean(style, (2, 3), keepdim=True, correction=0)
-    scale = wanted.sqrt() * (var + transforms.LEAST * var.mean(1, keepdim=True) + 1e-12).rsqrt()
-    return (maps - mean) * scale + other
+def adain(maps: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Maps B×N×h×w with other means and deviations, B×N or N."""
+    var, own = torch.var_mean(maps, (2, 3), keepdim=True, correction=0)
+    scale = deviation[..., None, None] * (var + transforms.LEAST * var.mean(1, keepdim=True) + 1e-12).rsqrt()
+    return (maps - own) * scale + mean[..., None, None]
 
 
-def _transport(maps: Tensor, style: Tensor) -> Tensor:
-    """The transport is a constant to the gradient, which would have to pass through eigenvectors."""
-    from impasto.losses.gaussians import of
-
+def transport(maps: Tensor, style: Tensor) -> Tensor:
+    """Maps B×N×h×w with mean and covariance of others; to the gradient, the covariances' part is a constant."""
     out = []
     for own, other in zip(maps, style, strict=True):
         with torch.no_grad():
             T, _ = transforms.transport(*of(own.flatten(1).double()), *of(other.flatten(1).double()))
-            T = T.to(own.dtype)
         mean, wanted = own.mean((1, 2)), other.mean((1, 2))
-        out.append(torch.einsum("ij,jhw->ihw", T, own - mean[:, None, None]) + wanted[:, None, None])
+        moved = torch.einsum("ij,jhw->ihw", T.to(own.dtype), own - mean[:, None, None])
+        out.append(moved + wanted[:, None, None])
     return torch.stack(out)
-
-
-WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"adain": _adain, "whiten": _transport}
-
-
-def _variation(pictures: Tensor) -> Tensor:
-    across = (pictures[..., 1:] - pictures[..., :-1]).abs().mean((1, 2, 3))
-    down = (pictures[..., 1:, :] - pictures[..., :-1, :]).abs().mean((1, 2, 3))
-    return across + down
