@@ -11,11 +11,11 @@ from torch import Tensor
 
 import impasto
 from hostile import photo
+from impasto.cli import demo
 from impasto.errors import MemoryShortError, OptionError, WeightsError
-from impasto.network.encoder import Encoder
 from impasto.network.weights.loading import load
 from impasto.onepass import models, painting, run
-from impasto.onepass.decoder import LEVELS, Decoder
+from impasto.pictures.resize import resize
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:
@@ -23,6 +23,7 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 PHOTO, PAINTING, OTHER = picture(52, 70), picture(64, 48, 1).flip(0), picture(40, 40, 2).flip(1)
+CAT, PAINTED = (resize(one.rgb, (96, 128)) for one in demo._pictures())
 RED = PAINTING * torch.tensor([0.9, 0.3, 0.1]).view(3, 1, 1)
 
 
@@ -49,7 +50,7 @@ def test_every_transform_gives_a_picture_of_its_own(transform: str) -> None:
 
 def test_strength_leads_from_the_photo_to_the_painting() -> None:
     far = [
-        (impasto.instant(PHOTO, PAINTING, size=0, strength=strength).image - PHOTO).abs().mean().item()
+        (impasto.instant(CAT, PAINTED, size=0, strength=strength).image - CAT).abs().mean().item()
         for strength in (0.0, 0.5, 1.0)
     ]
     assert far == sorted(far)
@@ -114,7 +115,9 @@ def test_little_memory_changes_no_picture(monkeypatch: pytest.MonkeyPatch) -> No
     whole = impasto.instant(tall, PAINTING, size=0, precision="float32").image
     monkeypatch.setattr(run, "HELD", 0.0)
     monkeypatch.setattr(painting, "STRIP", 32)
-    torch.testing.assert_close(impasto.instant(tall, PAINTING, size=0, precision="float32").image, whole)
+    torch.testing.assert_close(
+        impasto.instant(tall, PAINTING, size=0, precision="float32").image, whole, atol=2e-4, rtol=0
+    )
 
 
 def test_memory_that_cannot_do_is_refused() -> None:
@@ -144,20 +147,6 @@ def test_options_that_have_no_steps_to_work_on_are_noted() -> None:
     )
 
 
-def test_hidden_maps_are_estimates_of_the_encoder_s_own() -> None:
-    """What the decoder stands on: maps of a picture decoded are near the maps themselves."""
-    weights = load("lite")
-    bare = {key: tensor for key, tensor in weights.tensors.items() if "metric" not in key}
-    encoder = Encoder(run.replace(weights, tensors=bare), border=32)
-    decoder = Decoder(models.embedded().tensors)
-    seen = encoder(picture(96, 96), LEVELS)
-    maps = seen[LEVELS[0]][None]
-    for level in LEVELS[1:]:
-        maps = decoder.step(level, maps)
-        own = seen[level]
-        assert torch.corrcoef(torch.stack([maps.flatten(), own.flatten()]))[0, 1] > 0.5, level
-
-
 def test_the_embedded_decoder_is_small_and_of_the_embedded_network() -> None:
     model = models.embedded()
     assert model.net == load("lite").sha256
@@ -165,11 +154,10 @@ def test_the_embedded_decoder_is_small_and_of_the_embedded_network() -> None:
     assert Path(models.__file__).parents[1].joinpath("data", models.EMBEDDED).stat().st_size <= 4_000_000
 
 
-def test_a_start_from_one_pass(tmp_path: Path) -> None:
-    del tmp_path
-    start = impasto.instant(PHOTO, PAINTING, size=64).image
-    first = next(iter(impasto.steps(PHOTO, PAINTING, size=64, levels=1, init="instant", files={"instant": start})))
-    plain = next(iter(impasto.steps(PHOTO, PAINTING, size=64, levels=1)))
+def test_a_start_from_one_pass() -> None:
+    start = impasto.instant(CAT, PAINTED, size=0).image
+    first = next(iter(impasto.steps(CAT, PAINTED, size=0, levels=1, init="instant", files={"instant": start})))
+    plain = next(iter(impasto.steps(CAT, PAINTED, size=0, levels=1)))
     assert first.losses["style"] < plain.losses["style"]
 
 

@@ -1,8 +1,8 @@
 """The way back from feature maps to a picture, in one pass (report, refs 3, 4, 6–9).
 
-The decoder's hidden maps are estimates of the encoder's own relu3_1, relu2_1 and relu1_1, so that what is known of a
-painting at these layers can be brought in there, with nothing that would have to predict it. From one level to the
-next: enlarged twice by nearest neighbour, 3×3 convolution to a low rank, 1×1 convolution, ReLU.
+The decoder's hidden maps begin as estimates of the encoder's own relu3_1, relu2_1 and relu1_1, channel by channel, so
+that a painting's statistics at these layers act there, with nothing that would have to predict them. From one level to
+the next: enlarged twice by nearest neighbour, 3×3 convolution to a low rank, 1×1 convolution, ReLU.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.functional import conv2d, interpolate, pad
 
 __all__ = ["LEVELS", "Decoder"]
 
-LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")  # what the maps are estimates of, from the first to the last
+LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")  # what the maps stand for, from the first to the last
 
 
 class Decoder:

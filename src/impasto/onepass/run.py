@@ -24,7 +24,7 @@ from impasto.paint.result import Result
 from impasto.paint.targets import Targets
 from impasto.pictures import color
 from impasto.pictures.masks import average
-from impasto.pictures.read import Source
+from impasto.pictures.read import Picture, Source
 from impasto.recipe import Recipe
 
 __all__ = ["Instant", "instant", "instant_start"]
@@ -111,7 +111,10 @@ class Instant:
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know of the pictures and the network, one line each."""
-        return (*self.scene.notices, *self.weights.notices)
+        said = self.scene.notices
+        if self.model.paintings:  # which holds small pictures, as it should
+            said = tuple(notice for notice in said if not notice.startswith(f"style {self.model.name}: "))
+        return (*said, *self.weights.notices)
 
     @torch.inference_mode(mode=False)
     def result(self) -> Result:
@@ -218,7 +221,13 @@ def _model(styles: Source | Sequence[Source]) -> tuple[models.Model, list[Source
     model = models.read(found[0])
     if not model.paintings:
         raise WeightsError(f"model {model.name}: knows no painting; train it again")
-    return model, [one.picture.numpy() for one in model.paintings]
+    return model, [_portrait(model, one) for one in model.paintings]
+
+
+def _portrait(model: models.Model, one: models.Portrait) -> Picture:
+    """A painting that a model knows, for its shape and, small as it is, its colours."""
+    pixels = one.picture.permute(2, 0, 1).float() / 255
+    return Picture(pixels, None, f"{model.name}: {one.name}", model.sha256, ())
 
 
 def _padded(picture: Tensor) -> Tensor:
