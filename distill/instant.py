@@ -20,9 +20,9 @@ from torch import Tensor
 
 from impasto.network.encoder import Encoder
 from impasto.network.weights.loading import load
-from impasto.onepass.decoder import LEVELS
+from impasto.onepass import models
 from impasto.paint.memory import keep_buffers
-from impasto.train.fitting import Fitter, Plan, adain, transport
+from impasto.train.fitting import Fitter, Plan, adain
 from pictures import listed, read, split
 
 HELD_OUT_PHOTOS, HELD_OUT_ART = 100, 40
@@ -43,9 +43,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--style", type=float, default=8.0)
-    parser.add_argument("--whiten", type=float, default=0.5, help="share of the steps that transport, not only scale")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--list-pairs", type=int, default=0, help="print so many pairs of pictures held out, and end")
     options = parser.parse_args()
+    if options.list_pairs:
+        _list(options)
+        return
     options.work.mkdir(parents=True, exist_ok=True)
     material = Material(options)
     encoder = Encoder(load("lite"), border=0, dtype=torch.bfloat16)
@@ -73,10 +76,9 @@ def main() -> None:
         with torch.no_grad():
             seen = {level: maps.float() for level, maps in fitter.seen(paintings).items()}
             grams = {level: fitter.gram(level, maps) for level, maps in seen.items()}
-        way = "whiten" if material.uniform() < options.whiten else "adain"
-        losses = fitter.step(photos, _change(way, seen), grams, same, fitter.done / options.steps)
+        losses = fitter.step(photos, _change(seen), grams, same, fitter.done / options.steps)
         for key, value in vars(losses).items():
-            sums.setdefault(f"{way} {key}", []).append(value)
+            sums.setdefault(key, []).append(value)
         if fitter.done % SAVED_EVERY == 0 or fitter.done == options.steps:
             _save(fitter, options)
             means = {k: sums[k] / sums[k.replace(" ", " count ", 1)] for k in sums if " count " not in k}
@@ -89,25 +91,31 @@ def main() -> None:
             sums.clear()
 
 
-def _change(way: str, seen: Mapping[str, Tensor]) -> Callable[[str, Tensor], Tensor]:
-    """What brings maps to the statistics of paintings; the deepest level's mean and deviation only, for speed."""
+def _change(seen: Mapping[str, Tensor]) -> Callable[[str, Tensor], Tensor]:
+    """What brings maps to the means and deviations of paintings."""
 
     def change(level: str, maps: Tensor) -> Tensor:
-        if way == "whiten" and level != LEVELS[0]:
-            return transport(maps, seen[level])
         var, mean = torch.var_mean(seen[level], (2, 3), correction=0)
         return adain(maps, mean, var.sqrt())
 
     return change
 
 
+def _list(options: argparse.Namespace) -> None:
+    """Print pairs of pictures that nothing was fitted on, as benchmarks/instant.py reads them."""
+    photos = split([p for folder in options.photos for p in listed(folder)], HELD_OUT_PHOTOS, options.leave_out)[1]
+    art = split([p for folder in options.art for p in listed(folder)], HELD_OUT_ART, options.leave_out)[1]
+    for number in range(options.list_pairs):
+        print(f"{photos[7 * number % len(photos)]}\t{art[3 * number % len(art)]}")
+
+
 def _save(fitter: Fitter, options: argparse.Namespace) -> None:
     part = options.work / "state.part"
     torch.save(fitter.state(), part)
     part.replace(options.work / "state.pt")
-    from safetensors.torch import save_file
-
-    save_file({k: v.half().contiguous() for k, v in fitter.averaged.items()}, options.out)
+    command = f"distill/instant.py --steps {options.steps} --style {options.style:g} --seed {options.seed}"
+    about = {"made_by": command, "step": fitter.done, "licence": "CC BY 4.0, made from VGG-19 (see NOTICE)"}
+    options.out.write_bytes(models.encode(fitter.averaged, load("lite").sha256, [], about))
 
 
 class Material:

@@ -16,12 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.losses.gaussians import of
 from impasto.network.encoder import Encoder
 from impasto.onepass import transforms
 from impasto.onepass.decoder import LEVELS, Decoder
 
-__all__ = ["Fitter", "Plan", "adain", "painted", "transport"]
+__all__ = ["Fitter", "Plan", "adain", "painted"]
 
 BORDER = 16  # pixels reflected around a photo, so that its maps are those of a picture that goes on
 LEAST_STYLE = 1e-4  # below which no painting can be told from another
@@ -34,7 +33,7 @@ class Plan:
     """How a decoder is fitted: `rate` of Adam in units of each tensor's own size, falling to `last` of it."""
 
     steps: int
-    rate: float = 0.02
+    rate: float = 0.01
     last: float = 0.05
     content: float = 1.0
     style: float = 6.0
@@ -164,15 +163,3 @@ def adain(maps: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     var, own = torch.var_mean(maps, (2, 3), keepdim=True, correction=0)
     scale = deviation[..., None, None] * (var + transforms.LEAST * var.mean(1, keepdim=True) + 1e-12).rsqrt()
     return (maps - own) * scale + mean[..., None, None]
-
-
-def transport(maps: Tensor, style: Tensor) -> Tensor:
-    """Maps B×N×h×w with mean and covariance of others; to the gradient, the covariances' part is a constant."""
-    out = []
-    for own, other in zip(maps, style, strict=True):
-        with torch.no_grad():
-            T, _ = transforms.transport(*of(own.flatten(1).double()), *of(other.flatten(1).double()))
-        mean, wanted = own.mean((1, 2)), other.mean((1, 2))
-        moved = torch.einsum("ij,jhw->ihw", T.to(own.dtype), own - mean[:, None, None])
-        out.append(moved + wanted[:, None, None])
-    return torch.stack(out)
