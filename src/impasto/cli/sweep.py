@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from impasto.cli.batch import report
 from impasto.cli.console import Console
-from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, one, recipe_from, with_recipe_flags
+from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, named, one, recipe_from, with_recipe_flags
 from impasto.errors import OptionError
 
 __all__ = ["sweep"]
@@ -17,9 +17,9 @@ __all__ = ["sweep"]
 
 @with_recipe_flags
 def sweep(
-    content: Annotated[str, Parameter(help="The photo to paint.")],
+    content: Annotated[str, Parameter(converter=named, help="The photo to paint.")],
     /,
-    *style: Annotated[str, Parameter(help="The painting, or several of them.")],
+    *style: Annotated[str, Parameter(converter=named, help="The painting, or several of them.")],
     vary: Annotated[
         tuple[str, ...],
         Parameter(
