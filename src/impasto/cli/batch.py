@@ -46,8 +46,10 @@ def batch(
     from impasto.work import jobs
 
     base = read_recipe(recipe)[0] if recipe is not None else None
-    found = many.jobs(photos, style, recipe_from(options, base), out, pairs=pairs)
-    with Console(quiet=quiet) as console, elsewhere.carrier() as carry:
+    made = recipe_from(options, base)
+    with Console(quiet=quiet) as console:
+        found = many.jobs(photos, style, made, out, pairs=pairs, tell=lambda text: console.notices([text]))
+    with console, elsewhere.carrier() as carry:
         entries = jobs.run(found, out, suffix=f".{form}", carry=carry, tell=console.tell)
     report(entries, console)
 

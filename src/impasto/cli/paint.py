@@ -115,7 +115,9 @@ def paint(
     if preview_every < 0:
         raise OptionError(f"--preview-every: {preview_every} is not a number of steps; use 1 or more")
     from impasto.pictures import metadata
+    from impasto.work import folders
 
+    content, style = folders.one(content, "content"), tuple(folders.expanded(style, "style"))
     base, origin = metadata.read_recipe(recipe) if recipe is not None else (None, {})
     if checkpoint is not None and no_checkpoint:
         raise OptionError("--checkpoint, --no-checkpoint: give one of them")

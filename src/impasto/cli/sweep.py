@@ -61,17 +61,20 @@ def sweep(
     from impasto.pictures.metadata import read_recipe
     from impasto.work import sweep as many
     from impasto.work.axes import axis
+    from impasto.work.folders import expanded
+    from impasto.work.folders import one as one_file
 
     if not style:
         raise OptionError("CONTENT, at least one STYLE, --vary FIELD=VALUES and -o SHEET are needed")
     if cell is not None and not 16 <= cell <= 4096:
         raise OptionError(f"--cell: {cell} is not a size for a picture on a sheet; use 16 to 4096")
+    content, styles = one_file(content, "content"), expanded(style, "style")
     axes = [axis(text) for text in vary]
     base = read_recipe(recipe)[0] if recipe is not None else None
     with Console(quiet=quiet) as console, elsewhere.carrier() as carry:
         found = many.run(
             content,
-            style,
+            styles,
             axes,
             recipe_from(options, base),
             output,
