@@ -81,10 +81,8 @@ def main() -> None:
             sums.setdefault(key, []).append(value)
         if fitter.done % SAVED_EVERY == 0 or fitter.done == options.steps:
             _save(fitter, options)
-            means = {k: sums[k] / sums[k.replace(" ", " count ", 1)] for k in sums if " count " not in k}
-            line = ",".join(
-                [str(fitter.done), f"{time.time() - since:.0f}", *(f"{k}={v:.4f}" for k, v in means.items())]
-            )
+            told = [f"{key}={sum(values) / len(values):.4f}" for key, values in sums.items()]
+            line = ",".join([str(fitter.done), f"{time.time() - since:.0f}", *told])
             with (options.work / "curve.csv").open("a") as file:
                 file.write(line + "\n")
             print(line, flush=True)

@@ -123,7 +123,7 @@ def test_commands_are_found_and_wrong_ones_are_noticed() -> None:
 def test_every_flag_and_variable_exists(path: Path) -> None:
     text = text_of(path)
     known = set(FOREIGN)
-    for name in ("batch", "demo", "recipe", "resume", "sweep", "weights"):
+    for name in ("batch", "demo", "models", "recipe", "resume", "sweep", "train", "weights"):
         known |= flags_of(cli.app[name])
     known |= flags_of(cli.app) | {"--help", "--version"}
     for place in ("benchmarks", "examples", "distill"):
@@ -199,7 +199,7 @@ def test_the_defaults_explained_are_the_defaults() -> None:
 def test_exit_statuses_are_those_of_the_errors() -> None:
     rows = re.findall(r"^\| (\d+) \|", text_of(DOCS / "troubleshooting.md"), re.MULTILINE)
     statuses = {getattr(errors, name).exit_status for name in errors.__all__ if name.endswith("Error")}
-    assert set(map(int, rows)) == {0, *statuses, cli.INTERRUPTED}
+    assert set(map(int, rows)) == {0, *statuses, cli.INTERRUPTED, cli.PIPE_CLOSED}
 
 
 def test_the_linters_are_those_of_the_development_extra() -> None:

@@ -19,9 +19,11 @@ from impasto.errors import ImageReadError, OutputError
 from impasto.text import shown
 
 __all__ = [
+    "FORMATS",
     "SUFFIXES",
     "Blob",
     "check_apart",
+    "check_bytes",
     "check_place",
     "clear",
     "open_file",
@@ -32,14 +34,16 @@ __all__ = [
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # of the picture formats that are written
+FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "jpg": ".jpg", "tif": ".tif"}  # by name
 REMEDY = "choose another name, or --overwrite (overwrite=True)"
 MAX_BYTES = 2 * 2**30  # of a file; a larger one is no picture within the pixel limit
+PIPED = "use - for standard input, or give a picture file"
 NOT_REGULAR = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
+    (stat.S_ISDIR, "a folder", "give a picture file"),
+    (stat.S_ISFIFO, "a named pipe", PIPED),
+    (stat.S_ISSOCK, "a socket", PIPED),
+    (stat.S_ISCHR, "a device", PIPED),
+    (stat.S_ISBLK, "a device", PIPED),
 )
 
 
@@ -73,13 +77,12 @@ def open_file(path: str | os.PathLike[str], label: str) -> Iterator[BufferedRead
     """Open a regular, non-empty file of bearable size; anything else is an ImageReadError before it is opened."""
     try:
         status = os.stat(path)  # noqa: PTH116  (Path.stat would raise the same, but takes no bad type)
-        for test, what in NOT_REGULAR:
+        for test, what, remedy in NOT_REGULAR:
             if test(status.st_mode):
-                raise ImageReadError(f"{label}: is {what}; give a picture file")
+                raise ImageReadError(f"{label}: is {what}; {remedy}")
         if status.st_size == 0:
             raise ImageReadError(f"{label}: is empty (0 bytes)")
-        if status.st_size > MAX_BYTES:
-            raise ImageReadError(f"{label}: {status.st_size:,} bytes, too many for a picture (at most {MAX_BYTES:,})")
+        check_bytes(status.st_size, label)
         file = Path(path).open("rb")  # noqa: SIM115  (closed below; errors of the caller's block must not land here)
     except ImageReadError:
         raise
@@ -92,6 +95,12 @@ def open_file(path: str | os.PathLike[str], label: str) -> Iterator[BufferedRead
         raise ImageReadError(f"{label}: cannot be opened ({why}); check the name and your rights to it") from None
     with file:
         yield file
+
+
+def check_bytes(count: int, label: str) -> None:
+    """Raise ImageReadError for more bytes than a picture may have."""
+    if count > MAX_BYTES:
+        raise ImageReadError(f"{label}: {count:,} bytes, too many for a picture (at most {MAX_BYTES:,})")
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:

@@ -53,7 +53,7 @@ def test_learning_brings_results_nearer_to_the_painting() -> None:
     for turn in turns:
         if turn.step == 25:
             break
-    assert turn.best < 0.9 * first.best
+    assert turn.best < 0.95 * first.best
     assert turn.losses.style < first.losses.style
 
 

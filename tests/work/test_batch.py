@@ -29,10 +29,11 @@ QUICK = ("--size", "24", "--iterations", "2", "--levels", "1")
 
 
 def test_folders_are_searched_at_any_depth_in_order(gallery: Path) -> None:
+    picture = (gallery / "one.png").read_bytes()
     for name in ("b.PNG", "a.jpg", "z/c.tiff", "z/y/d.webp", ".hidden.png", ".git/e.png", "z/notes.txt", "out/f.png"):
         path = gallery / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_bytes(b"text" if path.suffix == ".txt" else picture)
     (gallery / "in" / "g.png").mkdir()
     found = batch.find(["in", "one.png", "in/.hidden.png"], Path("in/out"))
     assert [(Path(path).as_posix(), below) for path, below in found] == [
@@ -53,7 +54,11 @@ def test_the_folder_itself_may_be_hidden_or_the_current_one(gallery: Path) -> No
 
 def test_a_folder_without_pictures_is_an_error(gallery: Path) -> None:
     (gallery / "empty").mkdir()
-    with pytest.raises(ImageReadError, match=r"^empty: holds no pictures \(jpg jpeg png"):
+    with pytest.raises(ImageReadError, match=r"^empty: holds no pictures \(JPEG PNG"):
+        batch.find(["one.png", "empty"], Path("out"))
+    (gallery / "empty" / "notes.txt").write_text("text")
+    (gallery / "empty" / "fake.jpg").write_text("text")
+    with pytest.raises(ImageReadError, match=r"\), but other files: 1 jpg that is no picture, 1 text$"):
         batch.find(["one.png", "empty"], Path("out"))
 
 
@@ -119,6 +124,16 @@ def test_the_flags_of_ray_are_taken_apart() -> None:
             5,
             "1 of 1 pictures failed: content none.png: no such file",
         ),
+        (
+            ["one.png", "--style", "one.png", "--style", "no.png", "--out", "out"],
+            3,
+            "style no.png: no such file; check",
+        ),
+        (["one.png", "--style", "bad", "--out", "out"], 3, "style bad: is not JPEG"),
+        (["one.png", "--style", "*.jpg", "--out", "out"], 3, "style *.jpg: no such file, and none that matches it"),
+        (["*.tif", "--style", "one.png", "--out", "out"], 3, "content *.tif: no such file, and none that matches it"),
+        (["one.png", "--style", "one.png", "--keep", "no.png", "--out", "out"], 3, "keep no.png: no such file"),
+        (["one.png", "--style", "one.png", "--init", "nois", "--out", "out"], 2, "init 'nois': neither a file nor one"),
         (["one.png", "--style", "one.png", "--out", "out", "--ray", "--cpus-per-job", "0"], 2, "--cpus-per-job: 0"),
         (["one.png", "--style", "one.png", "--out", "out", "--ray", "--gpus-per-job", "-1"], 2, "--gpus-per-job: -1"),
     ],
@@ -126,8 +141,10 @@ def test_the_flags_of_ray_are_taken_apart() -> None:
 def test_what_cannot_be_is_one_line(
     arguments: list[str], status: int, text: str, gallery: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    (gallery / "bad").write_bytes(b"text")
     assert main(["batch", *arguments, "--quiet"]) == status
     out, err = capfd.readouterr()
+    assert status == 5 or not list(gallery.rglob("out/*.*"))  # nothing was begun
     assert out == ""
     assert err.startswith("impasto: ")
     assert err.count("\n") == 1

@@ -17,6 +17,7 @@ from impasto._version import __version__
 from impasto.cli import batch, demo, paint, resume, sweep, train, weights
 from impasto.cli.console import say
 from impasto.cli.flags import gather
+from impasto.cli.streams import PIPE_CLOSED, STANDARD
 from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OutputError, memory_short
 from impasto.text import switched_on
 from impasto.work.interrupts import Interrupts
@@ -24,7 +25,7 @@ from impasto.work.interrupts import Interrupts
 __all__ = ["app", "report", "run"]
 
 LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE)  # what becomes of stdout
-BUG, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # exit statuses beside those of errors.py
+BUG, USAGE, INTERRUPTED = 1, 2, 130  # exit statuses beside those of errors.py
 
 app = App(
     name="impasto",
@@ -99,5 +100,5 @@ def _usage(error: CycloptsError, arguments: Sequence[str]) -> str:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         names = set(error.argument.names)
         if names & {"CONTENT", "--output"} and not names & set(arguments):
-            return paint.MISSING
+            return paint.NO_OUTPUT if "--output" in names and STANDARD in arguments else paint.MISSING
     return f"{str(error).rstrip('.')}; see impasto --help"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from impasto.cli.console import Console
-from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, recipe_from, with_recipe_flags
+from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, named, recipe_from, with_recipe_flags
 
 if TYPE_CHECKING:
     from impasto.work.jobs import Entry
@@ -19,7 +19,9 @@ __all__ = ["batch", "report"]
 
 @with_recipe_flags
 def batch(
-    *photos: Annotated[str, Parameter(name="PHOTO_OR_FOLDER", help="Photos, and folders of photos at any depth.")],
+    *photos: Annotated[
+        str, Parameter(name="PHOTO_OR_FOLDER", converter=named, help="Photos, and folders of photos at any depth.")
+    ],
     style: Annotated[
         tuple[str, ...], Parameter(name="--style", negative=(), group=FILES, help="A painting. Repeatable.")
     ],
@@ -44,8 +46,10 @@ def batch(
     from impasto.work import jobs
 
     base = read_recipe(recipe)[0] if recipe is not None else None
-    found = many.jobs(photos, style, recipe_from(options, base), out, pairs=pairs)
-    with Console(quiet=quiet) as console, elsewhere.carrier() as carry:
+    made = recipe_from(options, base)
+    with Console(quiet=quiet) as console:
+        found = many.jobs(photos, style, made, out, pairs=pairs, tell=lambda text: console.notices([text]))
+    with console, elsewhere.carrier() as carry:
         entries = jobs.run(found, out, suffix=f".{form}", carry=carry, tell=console.tell)
     report(entries, console)
 

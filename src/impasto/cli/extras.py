@@ -64,7 +64,7 @@ class Extras:
 
             files.clear(preview)  # a kill may have come in the middle of one
             alpha = self.transfer.scene.alpha_at(progress.size)
-            image, alpha = as_shown(progress.image(), alpha, self.paths.output.suffix)
+            image, alpha = as_shown(progress.image(), alpha, self.paths.suffix)
             write(preview, image, alpha, metadata=made(self.transfer.recipe), overwrite=True)
 
     def remove(self) -> None:

@@ -16,10 +16,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 from cyclopts import Group, Parameter, Token
 
+from impasto.cli.streams import STANDARD
 from impasto.errors import OptionError
 from impasto.recipe import GROUPS, PATHS, Recipe, flag
 
-__all__ = ["FILES", "HERE", "Elsewhere", "Quiet", "RecipeFile", "gather", "one", "recipe_from", "with_recipe_flags"]
+__all__ = [
+    "FILES",
+    "HERE",
+    "Elsewhere",
+    "Format",
+    "Quiet",
+    "RecipeFile",
+    "gather",
+    "named",
+    "one",
+    "recipe_from",
+    "with_recipe_flags",
+]
 
 if TYPE_CHECKING:
     from impasto.work.jobs import Carry
@@ -30,6 +43,9 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 ADDRESS = re.compile(r"auto|local|(ray://)?[^/\\\s]+:\d+")  # as Ray takes it
 FILES = Group("Files and messages", sort_key=-1)
 JOBS = Group("Where the jobs run", sort_key=-1)
+OUT = ("-o", "--output")
+Format = Literal["png", "jpeg", "webp", "tiff", "jpg", "tif"]
+STAND_IN = "\0"  # for `-` on its way through cyclopts, which would take it for a flag; no file is called so
 Quiet = Annotated[bool, Parameter(group=FILES, negative=(), show_default=False, help="Show errors only.")]
 RecipeFile = Annotated[
     Path | None, Parameter(group=FILES, help="Start from the options in a file, as impasto CONTENT STYLE does.")
@@ -65,7 +81,8 @@ def recipe_from(options: Mapping[str, Any], base: Recipe | None = None) -> Recip
 def gather(arguments: Sequence[str]) -> list[str]:
     """Join the numbers that follow a flag of several numbers, and only these, so that pictures may follow.
 
-    Likewise the address that may follow --ray. A flag of several paths takes all that follows up to the next flag.
+    Likewise the address that may follow --ray. A flag of several paths takes all that follows up to the next flag. A
+    lone - is a picture's name: see `named`.
 
     >>> gather(["--blend", "0.7", "0.3", "photo.jpg"])
     ['--blend=0.7,0.3', 'photo.jpg']
@@ -95,6 +112,10 @@ def gather(arguments: Sequence[str]) -> list[str]:
             argument = "" if values else argument
         elif argument == "--ray":
             argument = f"--ray={rest.pop(0) if rest and ADDRESS.fullmatch(rest[0]) else 'local'}"
+        elif argument in OUT and rest[:1] == [STANDARD]:
+            argument = f"{OUT[1]}={rest.pop(0)}"
+        elif argument == STANDARD:
+            argument = STAND_IN
         if argument:
             joined.append(argument)
     return joined
@@ -103,6 +124,11 @@ def gather(arguments: Sequence[str]) -> list[str]:
 def one(kind: Any, tokens: Sequence[Token]) -> Any:
     """Convert the value of a flag; unlike cyclopts, which rounds 3.5 where a whole number is asked for."""
     return _converted(kind, tokens[0].value)
+
+
+def named(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Convert a picture's name, which may be - for standard input."""
+    return STANDARD if tokens[0].value == STAND_IN else kind(tokens[0].value)
 
 
 @Parameter(name="*")

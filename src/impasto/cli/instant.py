@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from impasto.cli import streams
 from impasto.cli.console import Console
 from impasto.cli.paths import Paths
 from impasto.errors import OptionError
@@ -28,15 +29,20 @@ def run(paths: Paths, recipe: Recipe, console: Console) -> Result:
         raise OptionError(f"{asked[0]}: --instant paints in one pass, without steps; leave one of them out")
     from impasto.onepass.run import Instant
     from impasto.pictures import metadata
-    from impasto.pictures.encode import check_target
+    from impasto.pictures.encode import check_format
 
-    way = Instant(paths.content, paths.styles, recipe)
-    check_target(paths.output, overwrite=True, size=way.scene.size)
+    content, styles = streams.given(paths.content, "content"), [streams.given(one, "style") for one in paths.styles]
+    way = Instant(content, styles, recipe)
+    check_format(paths.output, way.scene.size, paths.suffix)
     console.notices(way.notices)
     if metadata.other_inputs(paths.origin, way.scene.inputs):
         console.notices(["the recipe was made with other pictures; the result will be another one"])
     result = way.result()
-    result.save(paths.output, overwrite=paths.replaces(paths.output))
+    if paths.piped:
+        streams.write(result.encode(paths.suffix))
+    else:
+        result.save(paths.output, overwrite=paths.replaces(paths.output), suffix=paths.suffix)
     height, width = way.scene.size
-    console.line(f"painted {paths.output} ({width}×{height}, {duration(result.seconds)}, in one pass)")
+    called = "to standard output" if paths.piped else str(paths.output)
+    console.line(f"painted {called} ({width}×{height}, {duration(result.seconds)}, in one pass)")
     return result

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto.cli import instant
+from impasto.cli import instant, streams
 from impasto.cli.console import Console
-from impasto.cli.flags import FILES, Quiet, one, recipe_from, with_recipe_flags
+from impasto.cli.flags import FILES, Format, Quiet, named, one, recipe_from, with_recipe_flags
 from impasto.cli.painting import Painting
-from impasto.cli.paths import OFTEN, Paths
+from impasto.cli.paths import OFTEN, Paths, target
+from impasto.cli.streams import STANDARD
 from impasto.errors import NO_MEMORY, ImpastoError, MemoryShortError, OptionError, memory_short
+from impasto.files import FORMATS
 from impasto.network.weights.fetching import obtain
 from impasto.network.weights.known import KNOWN
 from impasto.options import INSTANT
@@ -25,21 +27,43 @@ if TYPE_CHECKING:
     from impasto.paint.result import Result
     from impasto.paint.transfer import Transfer
 
-__all__ = ["MISSING", "Paths", "paint", "run"]
+__all__ = ["MISSING", "NO_OUTPUT", "Paths", "paint", "run"]
 
 MOST_THREADS = 1024
 DRAFT: dict[str, Any] = {"style_loss": ("neighbours",), "size": 256, "iterations": (10,), "polish": 0}
 MISSING = "CONTENT, at least one STYLE and -o RESULT are needed; see impasto --help, or try impasto demo"
+NO_OUTPUT = "-o is needed to say where the result goes: -o out.png for a file, -o - for standard output"
 
 
 @with_recipe_flags
 def paint(
-    content: Annotated[str, Parameter(help="The photo to paint; ./demo for a file that is called like a command.")],
-    /,
-    *style: Annotated[str, Parameter(help="The painting, or several of them.")],
-    output: Annotated[
-        Path, Parameter(name=("--output", "-o"), group=FILES, help="Where to save: .png, .tif, .jpg or .webp.")
+    content: Annotated[
+        str,
+        Parameter(
+            converter=named,
+            help="The photo to paint; ./demo for a file that is called like a command, - for standard input.",
+        ),
     ],
+    /,
+    *style: Annotated[str, Parameter(converter=named, help="The painting, or several of them.")],
+    output: Annotated[
+        str,
+        Parameter(
+            name=("--output", "-o"),
+            group=FILES,
+            help="Where to save: .png, .tif, .jpg or .webp; a folder, for PHOTO-PAINTING.png in it; - for standard "
+            "output.",
+        ),
+    ],
+    form: Annotated[
+        Format | None,
+        Parameter(
+            name="--format",
+            group=FILES,
+            help="Format of the result, where its name does not say it: png, jpeg, webp or tiff; png for standard "
+            "output and folders.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None,
         Parameter(
@@ -55,7 +79,8 @@ def paint(
             group=FILES,
             converter=one,
             show_default=False,
-            help="Save the best picture every so many steps as RESULT.preview.png; removed once the result is saved.",
+            help="Save the best picture every so many steps as RESULT.preview.png, stdout.preview.png with -o -; "
+            "removed once the result is saved.",
         ),
     ] = 0,
     keep_previews: Annotated[
@@ -72,7 +97,7 @@ def paint(
         Parameter(
             group=FILES,
             help="Keep the run in a file, every half minute; the same command, or impasto resume FILE, goes on there. "
-            "By default RESULT.checkpoint, for runs of over two minutes. Removed at the end.",
+            "By default RESULT.checkpoint, for runs of over two minutes, and none with -o -. Removed at the end.",
         ),
     ] = None,
     no_checkpoint: Annotated[
@@ -96,23 +121,28 @@ def paint(
     """Paint CONTENT in the style of STYLE."""
     if not style:
         raise OptionError(MISSING)
+    if (content, *style).count(STANDARD) > 1:
+        raise OptionError("-: standard input is one picture; name files for the others")
     if preview_every < 0:
         raise OptionError(f"--preview-every: {preview_every} is not a number of steps; use 1 or more")
     from impasto.pictures import metadata
+    from impasto.work import folders
 
+    content, style = folders.one(content, "content"), tuple(folders.expanded(style, "style"))
     base, origin = metadata.read_recipe(recipe) if recipe is not None else (None, {})
     if checkpoint is not None and no_checkpoint:
         raise OptionError("--checkpoint, --no-checkpoint: give one of them")
     paths = Paths(
         content,
         style,
-        output,
+        target(output, content, style, form),
         recipe,
         trace,
         preview_every,
         keep_previews=keep_previews,
         checkpoint=checkpoint,
         kept=not no_checkpoint,
+        form=FORMATS[form] if form else "",
         overwrite=overwrite,
         origin=origin,
     )
@@ -149,16 +179,17 @@ def _prepare(paths: Paths, recipe: Recipe, console: Console) -> Transfer:
         console.notices(obtain(net.name, lambda done, total: console.tell(Fetching(net.name, done, total)))[1])
     from impasto.paint.transfer import Transfer
     from impasto.pictures import metadata
-    from impasto.pictures.encode import check_target
+    from impasto.pictures.encode import check_format
 
+    content, styles = streams.given(paths.content, "content"), [streams.given(one, "style") for one in paths.styles]
     files = {}
     if recipe.init == INSTANT:
         from impasto.onepass.run import instant_start
 
-        files[INSTANT] = instant_start(paths.content, paths.styles, recipe)
-    transfer = Transfer(paths.content, paths.styles, recipe, files=files)
+        files[INSTANT] = instant_start(content, styles, recipe)
+    transfer = Transfer(content, styles, recipe, files=files)
     transfer.keep_buffers()
-    check_target(paths.output, overwrite=True, size=transfer.scene.size)
+    check_format(paths.output, transfer.scene.size, paths.suffix)
     console.notices(transfer.notices)
     if metadata.other_inputs(paths.origin, transfer.scene.inputs):
         console.notices(["the recipe was made with other pictures; the result will be another one"])

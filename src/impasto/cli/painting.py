@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from impasto import files
+from impasto.cli import streams
 from impasto.cli.console import Console
 from impasto.cli.extras import Extras
 from impasto.cli.paths import Paths
+from impasto.cli.streams import STANDARD
 from impasto.errors import DivergenceError, ImpastoError, OptionError, OutputError
 from impasto.text import duration, listed, shown
 from impasto.work.interrupts import Interrupted, Interrupts
@@ -39,6 +41,8 @@ class Painting:
         self.last: Progress | None = None
         self.stopped = False
         self.late: OutputError | None = None  # a trace or preview that could not be written: reported after the saving
+        self.called = "to standard output" if paths.piped else str(paths.output)
+        self.there = "written to standard output" if paths.piped else f"saved in {paths.output}"
         self.saved = ""  # the hash of the picture that is there
         self.keeper = Keeper(
             paths.checkpoints,
@@ -58,7 +62,7 @@ class Painting:
         if not self.console.quiet:
             levels, steps = len(scene.sizes), sum(scene.evaluations)
             self.console.line(
-                f"painting {paths.output}: {width}×{height}, {levels} level{'s' * (levels > 1)}, {steps} steps,"
+                f"painting {self.called}: {width}×{height}, {levels} level{'s' * (levels > 1)}, {steps} steps,"
                 f" about {self.transfer.peak / 2**30:.1f} GiB and {duration(self.transfer.expected_seconds())}"
             )
             if self.transfer.taken:
@@ -73,12 +77,10 @@ class Painting:
         self.console.close()
         if self.stopped and self.last is not None:
             place = f"level {self.last.level}/{self.last.levels}, step {self.last.step}/{self.last.steps}"
-            raise Interrupted(
-                f"interrupted at {place}; the best picture so far is saved in {paths.output}{self._way_on()}"
-            )
+            raise Interrupted(f"interrupted at {place}; the best picture so far is {self.there}{self._way_on()}")
         self.keeper.remove()
         self.console.line(
-            f"painted {paths.output} ({width}×{height}, {duration(result.seconds)}; {listed(result.losses.items())})"
+            f"painted {self.called} ({width}×{height}, {duration(result.seconds)}; {listed(result.losses.items())})"
         )
         if self.late is not None:
             raise self.late
@@ -88,7 +90,7 @@ class Painting:
         """Go on from the checkpoint, if there is one; another run's is replaced where that is wished."""
         try:
             if self.keeper.resume() is not None:
-                files.clear(self.paths.output)  # a kill may have come in the middle of a saving
+                files.clear(self.paths.beside)  # a kill may have come in the middle of a saving
         except OptionError as error:
             if self.paths.checkpoint is not None or not self.paths.overwrite:
                 raise
@@ -123,12 +125,15 @@ class Painting:
             "preview_every": paths.preview_every,
             "keep_previews": paths.keep_previews,
             "overwrite": paths.overwrite,
+            "form": paths.form,
         }
         return {"command": command, "folder": os.getcwd(), "saved": self.saved}  # noqa: PTH109  (text, as it is stored)
 
     def _way_on(self) -> str:
         if not self.keeper.kept:
             return ""
+        if STANDARD in (self.paths.content, *self.paths.styles):
+            return "; to go on, give the same command with the same picture on standard input"
         return f"; to go on, give the same command, or impasto resume {shown(shlex.quote(str(self.paths.checkpoints)))}"
 
     def _rescue(self, failure: Exception) -> NoReturn:
@@ -143,7 +148,7 @@ class Painting:
         except Exception as second:  # the first failure is the one to report
             failure.add_note(f"the best picture could not be saved either: {second}")
             raise failure from None
-        saved = f"the best picture so far is saved in {self.paths.output}{self._way_on()}"
+        saved = f"the best picture so far is {self.there}{self._way_on()}"
         if not isinstance(failure, ImpastoError):
             self.console.line(saved)
             raise failure
@@ -156,16 +161,19 @@ class Painting:
         """
         output = self.paths.output
         if self.keeper.kept or self.stopped:
-            self.saved = hashlib.sha256(result.encode(output.suffix)).hexdigest()
+            self.saved = hashlib.sha256(result.encode(self.paths.suffix)).hexdigest()
             self.keeper.write()
         try:
-            result.save(output, overwrite=self.paths.replaces(output))
+            if self.paths.piped:
+                streams.write(result.encode(self.paths.suffix))
+            else:
+                result.save(output, overwrite=self.paths.replaces(output), suffix=self.paths.suffix)
         except OutputError as error:
-            elsewhere = Path(tempfile.mkdtemp(prefix="impasto-")) / f"{output.stem}.png"
+            elsewhere = Path(tempfile.mkdtemp(prefix="impasto-")) / f"{self.paths.beside.stem}.png"
             try:
                 result.save(elsewhere)
             except OutputError:
                 elsewhere.parent.rmdir()
                 raise error from None
-            raise OutputError(f"{error}; the picture is in {elsewhere} instead") from error
+            raise type(error)(f"{error}; the picture is in {elsewhere} instead") from error
         self.extras.remove()

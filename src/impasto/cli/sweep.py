@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from impasto.cli.batch import report
 from impasto.cli.console import Console
-from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, one, recipe_from, with_recipe_flags
+from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, named, one, recipe_from, with_recipe_flags
 from impasto.errors import OptionError
 
 __all__ = ["sweep"]
@@ -17,9 +17,9 @@ __all__ = ["sweep"]
 
 @with_recipe_flags
 def sweep(
-    content: Annotated[str, Parameter(help="The photo to paint.")],
+    content: Annotated[str, Parameter(converter=named, help="The photo to paint.")],
     /,
-    *style: Annotated[str, Parameter(help="The painting, or several of them.")],
+    *style: Annotated[str, Parameter(converter=named, help="The painting, or several of them.")],
     vary: Annotated[
         tuple[str, ...],
         Parameter(
@@ -61,17 +61,20 @@ def sweep(
     from impasto.pictures.metadata import read_recipe
     from impasto.work import sweep as many
     from impasto.work.axes import axis
+    from impasto.work.folders import expanded
+    from impasto.work.folders import one as one_file
 
     if not style:
         raise OptionError("CONTENT, at least one STYLE, --vary FIELD=VALUES and -o SHEET are needed")
     if cell is not None and not 16 <= cell <= 4096:
         raise OptionError(f"--cell: {cell} is not a size for a picture on a sheet; use 16 to 4096")
+    content, styles = one_file(content, "content"), expanded(style, "style")
     axes = [axis(text) for text in vary]
     base = read_recipe(recipe)[0] if recipe is not None else None
     with Console(quiet=quiet) as console, elsewhere.carrier() as carry:
         found = many.run(
             content,
-            style,
+            styles,
             axes,
             recipe_from(options, base),
             output,

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from impasto.cli.console import Console
+from impasto.cli.flags import named
 from impasto.network.weights.fetching import obtain
 from impasto.network.weights.known import KnownStatus, cache_folder, status
 from impasto.text import shown
@@ -30,7 +31,7 @@ def fetch(name: Annotated[str, Parameter(help="The network's name.")] = "vgg19",
     print(shown(path))
 
 
-def print_recipe(picture: Annotated[str, Parameter(help="A PNG or TIFF made by impasto.")], /) -> None:
+def print_recipe(picture: Annotated[str, Parameter(converter=named, help="A PNG or TIFF made by impasto.")], /) -> None:
     """Print what made a picture, as a TOML file for --recipe."""
     from impasto.pictures.metadata import described
 

@@ -175,7 +175,8 @@ class _Pass:
 
     def _affine(self, level: str, ours: Sequence[Gaussian], transform: str = "") -> list[transforms.Affine]:
         """What brings the maps of a level to each painting's statistics."""
-        kind = transforms.transport if (transform or self.way.transform) == "whiten" else transforms.adain
+        deepest = level == LEVELS[0]  # below, the decoder was fitted to adain
+        kind = transforms.transport if deepest and (transform or self.way.transform) == "whiten" else transforms.adain
         return [kind(*own, *painting[level]) for own, painting in zip(ours, self.way.moments, strict=True)]
 
     def _changed(self, level: str, maps: Tensor, row: int) -> Tensor:

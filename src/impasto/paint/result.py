@@ -45,9 +45,12 @@ class Result:
         """The picture, its alpha and its recipe as the bytes of a PNG, JPEG, WebP or TIFF file; raises OutputError."""
         return encode(self.image, self.alpha, f"picture{suffix}", metadata=self.metadata())
 
-    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the picture, its alpha and its recipe as PNG, JPEG, WebP or TIFF by suffix; raises OutputError."""
-        return write(path, self.image, self.alpha, metadata=self.metadata(), overwrite=overwrite)
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False, suffix: str = "") -> Path:
+        """Write the picture, its alpha and its recipe as PNG, JPEG, WebP or TIFF by suffix; raises OutputError.
+
+        `suffix`, as in `".png"`, is for a path that has none.
+        """
+        return write(path, self.image, self.alpha, metadata=self.metadata(), overwrite=overwrite, suffix=suffix)
 
     def to_pil(self) -> Image.Image:
         """The picture as a Pillow image of 8 bits, RGB or RGBA."""

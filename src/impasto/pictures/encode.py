@@ -22,7 +22,7 @@ from impasto.pictures.metadata import KEY, MAX_METADATA
 from impasto.pictures.profiles import srgb_profile
 from impasto.text import shown
 
-__all__ = ["as_shown", "check_target", "encode", "to_array", "write", "write_image"]
+__all__ = ["as_shown", "check_format", "check_target", "encode", "to_array", "write", "write_image"]
 
 LONGEST = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels a side that the format can hold
 
@@ -33,12 +33,14 @@ def check_target(
     overwrite: bool,
     inputs: Iterable[str | os.PathLike[str]] = (),
     size: tuple[int, int] | None = None,
+    suffix: str = "",
 ) -> Path:
     """The path of a result, after making sure that it can be written; meant to be called before any work.
 
-    `size` (height, width), if known, is checked against what the format can hold. Raises OutputError.
+    `size` (height, width), if known, is checked against what the format can hold, that of `suffix` where it is not the
+    path's own. Raises OutputError.
     """
-    _check_format(path, size)
+    check_format(path, size, suffix)
     return files.check_place(path, overwrite=overwrite, inputs=inputs)
 
 
@@ -50,10 +52,11 @@ def write(
     metadata: dict[str, Any] | None = None,
     overwrite: bool = False,
     bits: Literal[8, 16] | None = None,
+    suffix: str = "",
 ) -> Path:
-    """Write a picture by the suffix of its path, atomically, as `encode` makes it; returns the path."""
-    target = check_target(path, overwrite=overwrite, size=(rgb.shape[1], rgb.shape[2]))
-    files.write(target, encode(rgb, alpha, path, metadata=metadata, bits=bits))
+    """Write a picture by the suffix of its path, or by `suffix`, atomically, as `encode` makes it; returns the path."""
+    target = check_target(path, overwrite=overwrite, size=(rgb.shape[1], rgb.shape[2]), suffix=suffix)
+    files.write(target, encode(rgb, alpha, path, metadata=metadata, bits=bits, suffix=suffix))
     return target
 
 
@@ -70,15 +73,18 @@ def encode(
     *,
     metadata: dict[str, Any] | None = None,
     bits: Literal[8, 16] | None = None,
+    suffix: str = "",
 ) -> bytes:
     """A file of float RGB 3×H×W (and alpha 1×H×W) 0…1 as bytes: PNG, JPEG, WebP or TIFF by the suffix of `name`.
+
+    `suffix` is for a name that has none.
 
     PNG has 8 bits; TIFF has 16 unless `bits` = 8; JPEG has quality 95, 4:4:4, and shows alpha over white; WebP is
     lossless, because its lossy form always halves the colour resolution, which smears the strokes of a painting.
     All carry the sRGB profile and no EXIF. `metadata` goes into PNG (iTXt "impasto") and TIFF (ImageDescription).
     Raises OutputError for what cannot be written, OptionError for metadata that is no JSON and for impossible bits.
     """
-    suffix = _check_format(name, (rgb.shape[1], rgb.shape[2]))
+    suffix = check_format(name, (rgb.shape[1], rgb.shape[2]), suffix)
     tiff = suffix in (".tif", ".tiff")
     if bits == 16 and not tiff:
         raise OptionError(f"{shown(name)}: 16 bits are written to .tif only, not to {suffix}")
@@ -113,9 +119,9 @@ def to_array(rgb: Tensor, alpha: Tensor | None = None, bits: int = 8) -> Samples
     return np.ascontiguousarray(values.transpose(1, 2, 0).astype(kind))
 
 
-def _check_format(path: str | os.PathLike[str], size: tuple[int, int] | None) -> str:
-    """The suffix, in lower case, of a format that can hold a picture of `size` (height, width)."""
-    suffix = Path(path).suffix
+def check_format(path: str | os.PathLike[str], size: tuple[int, int] | None, suffix: str = "") -> str:
+    """The suffix, in lower case, of a format that can hold a picture of `size` (height, width); raises OutputError."""
+    suffix = suffix or Path(path).suffix
     kind = suffix.lower()
     if kind not in SUFFIXES:
         raise OutputError(f"{shown(path)}: unknown suffix {shown(suffix)!r}; use one of {' '.join(SUFFIXES)}")

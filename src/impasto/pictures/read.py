@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import files
 from impasto.errors import ImageReadError
 from impasto.files import Blob
-from impasto.pictures import decode
+from impasto.pictures import decode, sources
 from impasto.pictures.decode import Samples
+from impasto.pictures.sources import Readable
 from impasto.text import shown
 
 __all__ = ["MAX_PIXELS", "Picture", "Source", "read"]
@@ -32,7 +32,7 @@ class Picture:
 
     rgb: Tensor  # float32 3×H×W, 0…1
     alpha: Tensor | None  # float32 1×H×W, 0…1; None where everything is opaque
-    name: str  # base name of the file, printable; "image" or "array" for what came from memory
+    name: str  # base name of the file, printable; "bytes", "file", "image" or "array" for what has none
     sha256: str  # of the file's bytes, or of the array's shape, type and bytes
     notices: tuple[str, ...]  # what the user may want to know
 
@@ -42,13 +42,16 @@ class Picture:
         return self.rgb.shape[1], self.rgb.shape[2]
 
 
-Source = str | os.PathLike[str] | Blob | Image.Image | Samples | Tensor | Picture
+Source = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Blob | Image.Image | Samples | Tensor | Picture
+)
 
 
 def read(source: Source, role: str = "picture") -> Picture:
     """Read a picture from a path, a file's bytes, a Pillow image, an array H×W(×3 or 4) or a tensor (1×)3×H×W.
 
-    Arrays and tensors of floats are 0…1.
+    Arrays and tensors of floats are 0…1. Bytes are those of a picture's file; they may be in an open file, too, which
+    is read from where it stands.
     `role` is what messages call it. Colours of transparent pixels are replaced by the mean of the visible ones.
     Raises ImageReadError, and nothing else, for whatever cannot be read or has more than MAX_PIXELS pixels.
 
@@ -58,8 +61,7 @@ def read(source: Source, role: str = "picture") -> Picture:
     notices: list[str] = []
     if isinstance(source, Picture):
         return source
-    if isinstance(source, str | os.PathLike) and isinstance(os.fspath(source), str):
-        source = files.read(source, f"{role} {shown(source)}")
+    source = sources.blob(source, role) or source
     if isinstance(source, Tensor):
         values = _from_tensor(source, f"{role} tensor")
         name, sha256 = "array", _digest(values)
@@ -74,7 +76,9 @@ def read(source: Source, role: str = "picture") -> Picture:
         name, sha256 = shown(PurePath(source.name).name), source.sha256
     else:
         given = type(source).__name__
-        raise ImageReadError(f"{role}: cannot read a {given}; give a path, a PIL image, an array or a tensor")
+        raise ImageReadError(
+            f"{role}: cannot read a {given}; give a path, bytes, an open file, a PIL image, an array or a tensor"
+        )
     try:
         rgb, alpha = _planes(values, f"{role} {name}", notices)
     except MemoryError:

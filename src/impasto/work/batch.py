@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Literal
 
 from impasto.errors import ImageReadError, OptionError
-from impasto.files import same_file
+from impasto.files import open_file
+from impasto.options import check_word
+from impasto.pictures.formats import FORMATS, guarded, open_header
 from impasto.recipe import Recipe
 from impasto.text import shown
+from impasto.work.folders import expanded, kinds, pictures
 from impasto.work.job import Job
 from impasto.work.manifest import NAME, painted
 
 __all__ = ["find", "jobs"]
 
 OURS = re.compile(r"-[0-9a-f]{8}([0-9a-f]{8})?$")  # how the stem of a result ends
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 
 def jobs(
@@ -28,57 +31,72 @@ def jobs(
     out: Path,
     *,
     pairs: Literal["each", "all"] = "each",
+    tell: Callable[[str], object] = lambda _: None,
 ) -> list[Job]:
     """The jobs of a batch: every photo with `each` style, or with `all` of them blended.
 
     `photos` names photos and folders of photos; `out` is where the results will go, so that they are not taken for
-    photos. Raises OptionError for what cannot work with any photo, ImageReadError for a folder without photos.
+    photos. Patterns are expanded. `tell` hears of files that are left out. Raises OptionError for what cannot work with
+    any photo, ImageReadError for a folder without photos, and for a style or a picture of the recipe that is none.
     """
     if not photos or not styles:
         raise OptionError("at least one photo or folder, one --style and --out are needed; see impasto batch --help")
+    styles = expanded(styles, "style")
     groups = [tuple(styles)] if pairs == "all" else [(style,) for style in styles]
     if recipe.blend and len(recipe.blend) != len(groups[0]):
         hint = "give one each" if pairs == "all" else "leave it out, or blend all styles with --pairs all"
         raise OptionError(f"--blend: {len(recipe.blend)} weights for {len(groups[0])} style pictures; {hint}")
+    for role, name in (*(("style", style) for style in styles), *recipe.files().items()):
+        if not (recipe.instant and role == "style" and _is_model(name)):
+            _check(name, role)
     return [
         Job(photo, group, recipe, "/".join((*folder, "-".join(PurePath(one).stem for one in (photo, *group)))))
-        for photo, folder in find(photos, out)
+        for photo, folder in find(photos, out, tell)
         for group in groups
     ]
 
 
-def find(photos: Sequence[str], out: Path) -> list[tuple[str, tuple[str, ...]]]:
+def find(
+    photos: Sequence[str], out: Path, tell: Callable[[str], object] = lambda _: None
+) -> list[tuple[str, tuple[str, ...]]]:
     """Every photo meant, with the folders between it and the folder given; those given by name as they are.
 
-    Folders are searched at any depth, in the order of their names, without hidden files and without what lies in `out`
-    or, where `out` is a folder given or above one, without what its manifest says was painted. Raises ImageReadError
-    for a folder without photos, or one that cannot be listed; OptionError where photos and results cannot be told
-    apart.
+    Folders are searched at any depth, in natural order of their names, for what begins like a picture, without hidden
+    files and without what lies in `out` or, where `out` is a folder given or above one, without what its manifest says
+    was painted. `tell` hears, once, what other files there are. Raises ImageReadError for a folder without photos, or
+    one that cannot be listed; OptionError where photos and results cannot be told apart.
     """
     found: list[tuple[str, tuple[str, ...]]] = []
-    for given in photos:
+    others = Counter[str]()
+    for given in expanded(photos, "content"):
         if not os.path.isdir(given):  # noqa: PTH112  (Path.is_dir would raise for an impossible name)
             found.append((given, ()))
             continue
-        inside = sorted(_inside(given, out), key=lambda one: (one[1], one[0]))
+        here = Counter[str]()
+        inside = pictures(given, out, _results(given, out), here)
         if not inside:
-            raise ImageReadError(f"{shown(given)}: holds no pictures ({' '.join(s[1:] for s in SUFFIXES)})")
+            there = f", but other files: {kinds(here)}" if here else ""
+            raise ImageReadError(f"{shown(given)}: holds no pictures ({' '.join(FORMATS)}){there}")
         found += inside
+        others += here
+    if count := others.total():
+        tell(f"{count} other file{'s' * (count > 1)} left out: {kinds(others)}")
     return found
 
 
-def _inside(given: str, out: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    def failed(error: OSError) -> None:
-        raise ImageReadError(f"{shown(error.filename)}: cannot be listed ({error.strerror}); check your rights to it")
+def _is_model(name: str) -> bool:
+    """Whether a style is a model for pictures in one pass, which is read where it is used."""
+    from impasto.onepass import models
 
-    ours = _results(given, out)
-    for place, folders, names in os.walk(given, onerror=failed):
-        folders[:] = [name for name in folders if name[0] != "." and not same_file(Path(place, name), out)]
-        below = Path(place).relative_to(given).parts
-        for name in names:
-            path = Path(place, name)
-            if name[0] != "." and path.suffix.lower() in SUFFIXES and path.is_file() and not ours(path):
-                yield str(path), below
+    return models.is_model(models.found(name))
+
+
+def _check(name: str, role: str) -> None:
+    """Make sure that a picture of every job begins like one; raises OptionError or ImageReadError."""
+    check_word(name, role)
+    label = f"{role} {shown(name)}"
+    with open_file(name, label) as file, guarded(label, []):
+        open_header(file, label)
 
 
 def _results(given: str, out: Path) -> Callable[[Path], bool]:

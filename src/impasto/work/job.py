@@ -21,7 +21,7 @@ from impasto.options import check_word
 from impasto.recipe import Recipe
 from impasto.text import shown
 
-__all__ = ["LONG_KEY", "NETWORK", "Job", "file_names", "name_of", "reads"]
+__all__ = ["LONG_KEY", "NETWORK", "Job", "file_names", "name_of", "reads", "shortened"]
 
 NETWORK = "the network"  # what messages call it
 NAMING = ("init", "mask", "style_mask", "keep")  # fields of Recipe that name pictures
@@ -133,13 +133,13 @@ def _name(job: Job, digits: int, suffix: str) -> str:
     place = PurePosixPath(job.place)
     if not place.name or place.is_absolute() or ".." in place.parts or "\0" in job.place:
         raise OptionError(f"place: {job.place!r} is no name below the output folder")
-    return str(place.with_name(f"{_cut(place.name)}-{job.key[:digits]}{suffix}"))
+    return str(place.with_name(f"{shortened(place.name)}-{job.key[:digits]}{suffix}"))
 
 
-def _cut(name: str) -> str:
+def shortened(name: str) -> str:
     """A name of at most LONGEST bytes.
 
-    >>> _cut("beach-night"), len(_cut("é" * 300).encode())
+    >>> shortened("beach-night"), len(shortened("é" * 300).encode())
     ('beach-night', 200)
     """
     while len(name.encode("utf-8", "surrogateescape")) > LONGEST:
