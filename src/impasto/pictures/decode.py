@@ -45,7 +45,7 @@ def decode_file(blob: Blob, label: str, limit: int, notices: list[str]) -> Sampl
             case "JXL":
                 return _jxl(blob.data, label, limit, notices)
             case "RAW":
-                return raw.decode(blob.data, label, limit)
+                return raw.decode(blob.data, label, limit, notices)
             case "TIFF":
                 return _tiff(blob.data, label, limit, notices)
         picture = open_header(io.BytesIO(blob.data), label, notices)
@@ -124,8 +124,8 @@ def _grey16(picture: Image.Image, label: str, notices: list[str]) -> Samples:
 def _tiff(data: bytes, label: str, limit: int, notices: list[str]) -> Samples:
     """A TIFF by Pillow, or by our own reader where Pillow drops bits or takes samples for something else."""
     whole, page, pages = tiff.main_page(data)
-    if tiff.is_raw(pages):
-        return raw.decode(data, label, limit)
+    if tiff.is_raw(data, pages):
+        return raw.decode(data, label, limit, notices)
     if page.is_reduced:
         notices.append(f"{label}: says that it is a smaller copy of a picture, which is not in the file")
     if sum(not one.is_reduced for one in pages) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from impasto.errors import ImageReadError
 
@@ -69,12 +69,12 @@ def opened(data: bytes, label: str) -> ImageFile.ImageFile:
     picture: ImageFile.ImageFile
     try:
         picture = JXLImageFile(io.BytesIO(data), "")
-    except Exception:
+    except (MemoryError, Image.DecompressionBombError):
         raise
-    except BaseException as error:  # what a panic of Rust becomes is no Exception
-        if type(error).__name__ != "PanicException":
+    except BaseException as error:  # a panic of Rust arrives as no Exception
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise ValueError("the decoder gave up") from None
+        raise ValueError("libjxl finds no picture in it") from None
     if not picture.jpeg:  # libjxl has turned it; a JPEG that was only packed is still as the camera stored it
         picture.info.pop("exif", None)
     return picture

@@ -18,24 +18,31 @@ THEIRS = re.compile(rb"(tempfile\.tif|unknown file|_?TIFF\w*|\w*(JPEG|LZW|ZIP|Fa
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back the standard error of the process, then pass on the lines that are not a decoder's own."""
+def quiet() -> Iterator[list[str]]:
+    """Hold back the standard error of the process, then pass on the lines that are not a decoder's own.
+
+    Those are in the list afterwards.
+    """
+    said: list[str] = []
     try:
         saved = os.dup(2)
     except OSError:  # a process without one says nothing anyway
-        yield
+        yield said
         return
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            yield said
         finally:
             os.dup2(saved, 2)
             os.close(saved)
             held.seek(0)
-            others = b"".join(line for line in held if not THEIRS.fullmatch(line))
-            with suppress(OSError):
-                os.write(2, others)
+            for line in held:
+                if THEIRS.fullmatch(line):
+                    said.append(line.decode(errors="replace").strip())
+                else:
+                    with suppress(OSError):
+                        os.write(2, line)
 
 
 @contextmanager

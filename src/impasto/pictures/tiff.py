@@ -85,9 +85,15 @@ def main_page(data: bytes) -> tuple[bytes, Page, list[Page]]:
     return data, page, pages
 
 
-def is_raw(pages: list[Page]) -> bool:
-    """Whether any page is what a camera's sensor saw."""
-    return any(page.number(PHOTOMETRIC, 1) in SENSOR for page in pages)
+def is_raw(data: bytes, pages: list[Page]) -> bool:
+    """Whether any page is what a camera's sensor saw; raises ValueError if it is cut, which LibRaw may not see."""
+    seen = [page for page in pages if page.number(PHOTOMETRIC, 1) in SENSOR]
+    for page in seen:
+        for places, sizes in ((OFFSETS, SIZES), (TILE_OFFSETS, TILE_SIZES)):
+            ends = [a + b for a, b in zip(page.numbers(places), page.numbers(sizes), strict=False)]
+            if max(ends, default=0) > len(data):
+                raise ValueError("the sensor's data go beyond its end")
+    return bool(seen)
 
 
 def decode(data: bytes, page: Page, label: str, limit: int) -> Samples | None:
