@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import tifffile
 from PIL import Image, ImageCms
 
@@ -55,11 +58,76 @@ def tiff16(values: np.ndarray, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def heic(values: np.ndarray, **options: object) -> bytes:
+    """A HEIC picture of H×W×3 or ×4, uint8 or uint16 (kept at 10 bits), nearly without loss."""
+    mode = "RGBA"[: values.shape[2]] + ";16" * (values.dtype == np.uint16)
+    file = pillow_heif.from_bytes(mode, values.shape[1::-1], np.ascontiguousarray(values).tobytes())
+    buffer = io.BytesIO()
+    file.save(buffer, **{"quality": 98, "chroma": 444, **options})
+    return buffer.getvalue()
+
+
+def jxl(picture: Image.Image | np.ndarray, **options: object) -> bytes:
+    """A JPEG XL picture; raises ImportError where the extra is missing."""
+    import pillow_jxl  # noqa: F401
+
+    return encode(picture, "JXL", **{"lossless": True, **options})
+
+
+DNG = (50706, 1, 4, bytes([1, 4, 0, 0]), True)
+
+
+def dng(rgb: np.ndarray, orientation: int = 1, thumbnail: np.ndarray | None = None) -> bytes:
+    """A camera's RAW file: one colour a pixel behind a Bayer filter, linear, a neutral camera under daylight."""
+    linear = np.clip(rgb / 255, 0, 1) ** 2.2 * 65_535
+    mosaic = linear[..., 1].copy()
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = linear[::2, ::2, 0], linear[1::2, 1::2, 2]
+
+    def rational(*numbers: float) -> list[int]:
+        return [part for number in numbers for part in (round(number * 10_000), 10_000)]
+
+    matrix = rational(3.2405, -1.5371, -0.4985, -0.9693, 1.8760, 0.0416, 0.0556, -0.2040, 1.0572)  # XYZ to sRGB
+    tags = [
+        (274, 3, 1, orientation, True),
+        (33421, 3, 2, (2, 2), True),
+        (33422, 1, 4, bytes([0, 1, 1, 2]), True),
+        DNG,
+        (50708, 2, 0, "made by tests", True),
+        (50717, 4, 1, 65_535, True),
+        (50721, 10, 9, matrix, True),
+        (50728, 5, 3, rational(1, 1, 1), True),
+        (50778, 3, 1, 21, True),
+    ]
+    options = {"photometric": 32803, "metadata": None, "extratags": tags}
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as tiff:
+        if thumbnail is not None:
+            tiff.write(thumbnail, photometric="rgb", metadata=None, subfiletype=1, subifds=1, extratags=[DNG])
+        tiff.write(mosaic.astype(np.uint16), **options)
+    return buffer.getvalue()
+
+
+def thumbnail_first(rgb: np.ndarray, thumbnail: np.ndarray, **options: object) -> bytes:
+    """A TIFF whose first page is a smaller copy of the picture, which lies in a SubIFD."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer, bigtiff=bool(options.pop("bigtiff", False))) as tiff:
+        tiff.write(thumbnail, photometric="rgb", metadata=None, subfiletype=1, subifds=1)
+        tiff.write(rgb, photometric="rgb", metadata=None, **options)
+    return buffer.getvalue()
+
+
 def samples() -> dict[str, bytes]:
     """One good file of every format and of the ways in that have code of their own."""
     rgb = photo()
     deep = rgb.astype(np.uint16) * 257
     indexed = Image.fromarray(rgb).quantize(16)
+    optional = {}
+    with suppress(ImportError):
+        optional |= {"jxl": jxl(rgb), "jxl-alpha": jxl(photo(channels=4))}
+    with suppress(ImportError):
+        import rawpy  # noqa: F401
+
+        optional |= {"dng": dng(rgb), "dng-thumbnail": dng(rgb, thumbnail=rgb[::4, ::4])}
     return {
         "jpeg": encode(rgb, "JPEG", quality=90, exif=exif(6)),
         "jpeg-progressive": encode(rgb, "JPEG", progressive=True),
@@ -72,12 +140,23 @@ def samples() -> dict[str, bytes]:
         "webp": encode(rgb, "WEBP", lossless=True),
         "webp-lossy": encode(photo(channels=4), "WEBP", quality=60),
         "webp-animated": encode(rgb, "WEBP", lossless=True, save_all=True, append_images=[Image.fromarray(255 - rgb)]),
+        "png-gamma": png_with(encode(rgb, "PNG"), png_chunk(b"gAMA", struct.pack(">I", 55_556))),
+        "png-cicp": png_with(encode(rgb, "PNG"), png_chunk(b"cICP", bytes([12, 13, 0, 1]))),
+        "heic": heic(rgb),
+        "heic-deep": heic(photo(channels=4).astype(np.uint16) * 257),
+        "avif": encode(rgb, "AVIF", quality=90),
+        "avif-animated": encode(rgb, "AVIF", save_all=True, append_images=[Image.fromarray(255 - rgb)]),
+        **optional,
         "tiff": encode(rgb, "TIFF"),
         "tiff-lzw": encode(rgb, "TIFF", compression="tiff_lzw"),
         "tiff-jpeg": encode(rgb, "TIFF", compression="jpeg"),
         "tiff-pages": encode(rgb, "TIFF", save_all=True, append_images=[Image.fromarray(255 - rgb)]),
         "tiff-deep": tiff16(deep, photometric="rgb"),
         "tiff-deep-deflate": tiff16(deep, photometric="rgb", compression="zlib", predictor=True),
+        "tiff-deep-lzw": lzw_tiff(deep),
+        "tiff-float": tiff16((rgb / 255).astype(np.float32), photometric="rgb", tile=(16, 16)),
+        "tiff-int16": tiff16((deep[..., 0] // 2).astype(np.int16), compression="zlib", predictor=2),
+        "tiff-thumbnail": thumbnail_first(rgb, rgb[::4, ::4]),
         "bmp": encode(rgb, "BMP"),
         "bmp-palette": encode(indexed, "BMP"),
         "gif": encode(indexed, "GIF"),
@@ -91,6 +170,33 @@ def family(name: str) -> str:
 
 
 # --- damage -------------------------------------------------------------------------------------------------------
+
+
+def chunk_swaps(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
+    """Two stretches of up to 64 bytes change places."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        length = int(random.integers(1, 65))
+        first, second = sorted(int(at) for at in random.integers(0, max(1, len(data) - 2 * length), 2))
+        second = max(second, first + length)
+        ends = (first, first + length, second, second + length)
+        parts = [data[a:b] for a, b in itertools.pairwise((0, *ends, len(data)))]
+        yield parts[0] + parts[3] + parts[2] + parts[1] + parts[4]
+
+
+def length_edits(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
+    """Four aligned bytes become a number that a length or an offset may not be, or a stretch is cut out or doubled."""
+    random = np.random.default_rng(seed)
+    numbers = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, len(data), len(data) * 2)
+    for index in range(count):
+        at, length = int(random.integers(0, len(data))), int(random.integers(1, 40))
+        if index % 3 == 0:
+            yield data[:at] + data[at + length :]
+        elif index % 3 == 1:
+            yield data[: at + length] + data[at:]
+        else:
+            at = int(random.integers(0, min(len(data), 400))) // 2 * 2
+            yield data[:at] + struct.pack(">I" if random.integers(2) else "<I", random.choice(numbers)) + data[at + 4 :]
 
 
 def cuts(data: bytes) -> Iterator[bytes]:
@@ -116,6 +222,11 @@ def mutations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_with(data: bytes, *extra: bytes) -> bytes:
+    """A PNG with more chunks after its header."""
+    return data[:33] + b"".join(extra) + data[33:]
 
 
 def png_checksums(data: bytes) -> bytes:
@@ -168,6 +279,18 @@ def tiff(tags: dict[int, int | bytes | tuple[int, ...]], strip: bytes) -> bytes:
             data, spill = struct.pack("<I", spill_at + len(spill)), spill + data + bytes(len(data) % 2)
         table += struct.pack("<HHI", tag, kind, count) + data.ljust(4, b"\0")
     return body + struct.pack("<H", len(entries)) + table + bytes(4) + spill
+
+
+def lzw_tiff(values: np.ndarray) -> bytes:
+    """A 16-bit RGB TIFF of one LZW strip, packed by Pillow as if it were one row of grey."""
+    row = Image.fromarray(np.frombuffer(values.astype("<u2").tobytes(), np.uint8)[None])
+    with tifffile.TiffFile(io.BytesIO(encode(row, "TIFF", compression="tiff_lzw"))) as file:
+        (offset,), (length,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
+        file.filehandle.seek(offset)
+        strip = file.filehandle.read(length)
+    height, width, count = values.shape
+    depths = (16,) * count
+    return tiff({256: width, 257: height, 258: depths, 259: 5, 262: 2, 277: count, 278: height}, strip)
 
 
 def tiff_strip_bomb(megabytes: int = 400) -> bytes:
@@ -256,7 +379,7 @@ def foreign() -> dict[str, bytes]:
         "psd": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 10, 10, 8, 3) + bytes(200),
         "fits": b"SIMPLE  =                    T" + b" " * 2850,
         "ppm": b"P6 4 4 255\n" + bytes(48),
-        "heic": struct.pack(">I", 24) + b"ftypheic" + bytes(200),
+        "film": struct.pack(">I", 24) + b"ftypisom" + bytes(200),
         "zip": b"PK\3\4" + bytes(200),
         "text": b"This is no picture.\n" * 10,
         "one byte": b"\xff",

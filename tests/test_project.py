@@ -20,7 +20,12 @@ import impasto
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}  # where the name is another one than the module's
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "pi_heif": "pi-heif",
+    "pillow_jxl": "pillow-jxl-plugin",
+    "skimage": "scikit-image",
+}  # where the name is another one than the module's
 NEEDED = {Requirement(text).name: Requirement(text) for text in PROJECT["dependencies"]}
 
 
@@ -37,7 +42,8 @@ def imported() -> set[str]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    optional = {Requirement(text).name for text in PROJECT["optional-dependencies"]["cluster"]}
+    extras = PROJECT["optional-dependencies"]
+    optional = {Requirement(text).name for extra in ("cluster", "jxl", "raw") for text in extras[extra]}
     names = {DISTRIBUTIONS.get(name, name) for name in imported()}
     assert names <= set(NEEDED) | optional
     assert set(NEEDED) <= names, "a dependency that nothing imports"

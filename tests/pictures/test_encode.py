@@ -275,8 +275,7 @@ def test_metadata_is_found_without_decoding(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(hostile.png(60_000, 60_000, 8, 2, bytes(9), chunk))
     assert read_metadata(tmp_path / "bomb.png") == RECIPE
     (tmp_path / "text.png").write_bytes(hostile.png_text_bomb())
-    with pytest.raises(ImageReadError, match="too large"):
-        read_metadata(tmp_path / "text.png")
+    assert read_metadata(tmp_path / "text.png") is None
 
 
 @pytest.mark.parametrize("metadata", [{"a": float("nan")}, {"a": object()}, {"a": "x" * 1_000_001}])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from impasto.text import shown
 
-__all__ = ["is_srgb", "lab_to_srgb", "srgb_profile", "to_srgb"]
+__all__ = ["is_srgb", "lab_to_srgb", "samples_to_srgb", "srgb_profile", "to_srgb"]
 
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour space of a profile → Pillow mode it applies to
 # What Pillow raises for profiles that are damaged or made for something else.
@@ -28,6 +30,22 @@ def to_srgb(picture: Image.Image, profile: bytes, label: str, notices: list[str]
     except UNUSABLE as error:
         notices.append(f"{label}: its colour profile cannot be used and is ignored ({shown(error)[:100]})")
         return picture
+
+
+def samples_to_srgb(
+    values: NDArray[Any], profile: bytes, what: str, label: str, notices: list[str]
+) -> NDArray[np.uint8]:
+    """Samples H×W×1…4 (uint8, uint16 or float 0…1) by their ICC profile at 8 bits, all that Pillow converts.
+
+    `what` is what a notice calls samples of more than 8 bits.
+    """
+    if values.dtype != np.uint8:
+        notices.append(f"{label}: {what} in other colours than sRGB read at 8 bits a channel")
+        values = (values >> 8 if values.dtype == np.uint16 else np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
+    count = values.shape[2]
+    colours = np.ascontiguousarray(values[..., :3] if count >= 3 else values[..., 0])
+    converted = np.atleast_3d(np.asarray(to_srgb(Image.fromarray(colours), profile, label, notices)))
+    return np.concatenate([converted, values[..., -1:]], axis=2) if count in (2, 4) else converted
 
 
 def is_srgb(profile: bytes) -> bool:
