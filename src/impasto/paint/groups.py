@@ -1,7 +1,7 @@
 """What control groups leave a process: containers, batch systems and service managers set limits through them.
 
 Groups lie in one another, and each may have a limit of its own: what counts is the tightest from the process's own
-group up to the root. Inside a container the root is often the container's own group, under whatever path it has outside.
+group up to the root. Inside a container the root is often the container's own group, whatever path it has outside.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from pathlib import Path, PurePosixPath
 
 __all__ = ["left"]
 
+_Files = tuple[tuple[str, ...], str, str]  # limits, what is in use, and a line of the statistics
+
 NONE = 2**60  # bytes: a limit from here on is none; version 1 writes one as the largest number of whole pages
-UNIFIED = (("memory.max", "memory.high"), "memory.current", "inactive_file")  # version 2
-SPLIT = (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")  # version 1
+UNIFIED: _Files = (("memory.max", "memory.high"), "memory.current", "inactive_file")  # version 2
+SPLIT: _Files = (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")  # version 1
 
 
 def left(root: Path = Path("/")) -> float | None:
@@ -26,7 +28,7 @@ def left(root: Path = Path("/")) -> float | None:
     return max(0.0, min(found)) if found else None
 
 
-def _groups(root: Path) -> Iterator[tuple[Path, tuple[tuple[str, ...], str, str]]]:
+def _groups(root: Path) -> Iterator[tuple[Path, _Files]]:
     """The folders of the groups that the process is in, each with the names of its files."""
     mounted = root / "sys/fs/cgroup"
     try:
@@ -36,9 +38,9 @@ def _groups(root: Path) -> Iterator[tuple[Path, tuple[tuple[str, ...], str, str]
     for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if not controllers:
-            tops, kind = (mounted, mounted / "unified"), UNIFIED
+            tops, kind = [mounted, mounted / "unified"], UNIFIED
         elif "memory" in controllers.split(","):
-            tops, kind = (mounted / "memory", mounted / controllers), SPLIT
+            tops, kind = [mounted / "memory", mounted / controllers], SPLIT
         else:
             continue
         names = PurePosixPath(path.lstrip("/")).parts

@@ -51,7 +51,7 @@ class Transfer:
         self.targets = targets or Targets(limit=0)
         self.device = choose_device(recipe.device)
         self.limit = recipe.max_memory * memory.GIB or memory.available(self.device)
-        self.scene = scene.prepare(content, styles, recipe, files)
+        self.scene = scene.prepare(content, styles, recipe, files, self.limit)
         self.weights = self.targets.weights(net or recipe.net)
         self.needs = estimate.plans(self.scene, self.encoder(recipe.border), self.limit)
         self.taken = 0  # evaluations done

@@ -15,8 +15,9 @@ from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from impasto.errors import ImageReadError
 from impasto.files import Blob
-from impasto.pictures import profiles
+from impasto.pictures import profiles, reduced
 from impasto.pictures.formats import guarded, open_header
+from impasto.pictures.reduced import Wanted
 from impasto.text import shown
 
 __all__ = ["Samples", "check_size", "decode_file", "decode_image"]
@@ -36,15 +37,17 @@ UPRIGHT = {
 WHITES = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535)}  # 32-bit modes carry no range of their own
 
 
-def decode_file(blob: Blob, label: str, limit: int, notices: list[str]) -> Samples:
-    """Decode a picture's file to samples; more than `limit` pixels are not decoded."""
+def decode_file(blob: Blob, label: str, limit: int, notices: list[str], wanted: Wanted | None = None) -> Samples:
+    """Decode a picture's file to samples, no larger than `wanted`; more than `limit` pixels are not decoded."""
+    wanted = wanted or Wanted()
     file = io.BytesIO(blob.data)
     with guarded(label, notices):
         picture = open_header(file, label)
         check_size(picture.size, label, limit)
+        reduced.draft(picture, wanted, label)
         values = _deep_tiff(file, picture, label, limit, notices)
         if values is None:
-            values = _samples(picture, label, notices)
+            values = _samples(picture, label, notices, wanted)
         if isinstance(picture, PngImagePlugin.PngImageFile) and blob.data[24] == 16 and values.dtype == np.uint8:
             notices.append(f"{label}: 16-bit colour PNG read at 8 bits a channel; a TIFF keeps 16")
         if _has_more_frames(picture):
@@ -70,8 +73,9 @@ def check_size(size: tuple[int, int], label: str, limit: int) -> None:
         )
 
 
-def _samples(picture: Image.Image, label: str, notices: list[str]) -> Samples:
+def _samples(picture: Image.Image, label: str, notices: list[str], wanted: Wanted | None = None) -> Samples:
     picture.load()
+    picture = reduced.reduce(picture, wanted or Wanted())
     if picture.mode.startswith("I;16"):
         values = _grey16(picture, label, notices)
     elif picture.mode in WHITES:
