@@ -108,7 +108,7 @@ class Encoder(Convolutions):
             rows = reflected(height, self.border, picture.device)
             columns = reflected(width, self.border, picture.device)
             pixels = pixels.index_select(-2, rows).index_select(-1, columns)
-        scaled = (pixels * self._scale - self._shift).to(self.dtype)
+        scaled = (pixels * self._scale).sub_(self._shift).to(self.dtype)  # in place: large pictures set the peak here
         return scaled[None].contiguous(memory_format=torch.channels_last)
 
     def window(self, name: str, picture: Tensor) -> tuple[slice, slice]:

@@ -204,6 +204,7 @@ class Transfer:
     def _round(self, turn: _Round, begin: Place | None) -> Iterator[tuple[optimize.Step, Tensor]]:
         """The steps of a round, from its beginning or from a place within it, and the best picture after each."""
         function = self.objective(turn.level, again=turn.before > 0, apart=turn.apart)
+        memory.give_back()  # what making the targets took
         stands = begin.optimizer if begin else None
         if begin is not None and stands is not None:
             function.match_again(begin.matched)
