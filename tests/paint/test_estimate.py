@@ -75,11 +75,14 @@ def test_buffers_are_kept_only_where_memory_is_ample() -> None:
 
 def test_what_an_earlier_picture_kept_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr(memory, "_give_back", lambda: order.append("given back"))
+    monkeypatch.setattr(memory, "give_back", lambda: order.append("given back"))
     monkeypatch.setattr(memory, "_free", lambda: order.append("measured") or 10.0)
-    monkeypatch.setattr(memory, "_container", list)
-    assert memory.available(torch.device("cpu")) == pytest.approx(0.7 * 10 + memory.BASE)
-    assert order == ["given back", "measured"]
+    monkeypatch.setattr(memory.groups, "left", lambda: None)
+    monkeypatch.setattr(memory, "resident", lambda: 5.0)
+    assert memory.available(torch.device("cpu")) == pytest.approx(0.7 * 10 + 5)
+    monkeypatch.setattr(memory.groups, "left", lambda: 4.0)
+    assert memory.available(torch.device("cpu")) == pytest.approx(0.7 * 4 + 5)
+    assert order == ["given back", "measured"] * 2
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")

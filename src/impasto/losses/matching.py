@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-__all__ = ["assign", "divide", "nearest", "thinned"]
+__all__ = ["assign", "directions", "divide", "most_similar", "nearest", "thinned"]
 
 BLOCK = 2**22  # similarities held at a time
 EDGE = 0.1  # least part of a place, of the largest that a painting has there, that lets another be taken
@@ -27,7 +27,16 @@ def nearest(ours: Tensor, theirs: Tensor, *, centered: bool = True) -> tuple[Ten
     >>> nearest(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.1, 3.0], [2.0, 0.0]]), centered=False)[0]
     tensor([1, 0])
     """
-    ours, theirs = (_directions(places, centered) for places in (ours, theirs))
+    return most_similar(
+        *(
+            directions(places - places.mean(1, keepdim=True) if centered else places.clone())
+            for places in map(_wide, (ours, theirs))
+        )
+    )
+
+
+def most_similar(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+    """`nearest` of what are columns of length 1 already."""
     rows = max(1, BLOCK // theirs.shape[1])
     block = ours.new_empty(min(rows, ours.shape[1]), theirs.shape[1])
     found = [torch.mm(part.T, theirs, out=block[: part.shape[1]]).max(1) for part in torch.split(ours, rows, dim=1)]
@@ -89,7 +98,11 @@ def thinned(count: int, limit: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=generator)[:limit].sort().values
 
 
-def _directions(places: Tensor, centered: bool) -> Tensor:
-    """Columns of length 1 in at least float32, after their mean is taken off."""
-    places = places.to(torch.promote_types(places.dtype, torch.float32))
-    return normalize(places - places.mean(1, keepdim=True) if centered else places, dim=0)
+def directions(places: Tensor) -> Tensor:
+    """Columns, made as long as 1 in place."""
+    return normalize(places, dim=0, out=places)
+
+
+def _wide(places: Tensor) -> Tensor:
+    """In at least float32."""
+    return places.to(torch.promote_types(places.dtype, torch.float32))

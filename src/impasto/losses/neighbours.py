@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.layers import resolve, scale_of
-from impasto.losses.matching import assign, divide, nearest, thinned
+from impasto.losses.matching import assign, directions, divide, most_similar, thinned
 from impasto.losses.terms import RowsTerm, Seen, Term, View, at_least, wide
 from impasto.network.looks import Look, cells
 from impasto.network.regions import Regions
@@ -26,6 +26,7 @@ STEP = 4  # px: side of a place
 FINE = 2  # px: the same where each layer is matched for itself, or a position of the layer where that is larger
 CANDIDATES = 16_384  # places of each painting that are looked through
 ROWS = 2**13  # places that are matched at a time
+CHANNELS = 32  # of a layer whose targets are made at a time
 
 Seeing = Mapping[Look, Tensor]
 
@@ -92,14 +93,14 @@ def _targets(seen: Seen, weights: Mapping[str, float], maps: Mapping[str, Tensor
     size = _size(seen.pixels, step)
     theirs = [_candidates(views, weights, step, seen) for views in seen.views()]
     parts = _parts(seen, step) if seen.regions else None
-    several = [torch.cat(list(columns.values())) for columns in theirs]
-    taken = _match(ours, several, size, step, weights, blend=seen.blend if parts is None else parts)
+    taken = _match(ours, theirs, size, step, weights, blend=seen.blend if parts is None else parts)
     found = {}
     for name, F in ours.items():
-        columns = torch.cat([one[name] for one in theirs], 1)
-        found[name] = T = _own(columns[:, taken], size, F, _side(name, step))
+        columns = torch.cat([one.pop(name) for one in theirs], 1)
+        found[name] = T = _own(columns, taken, size, F, _side(name, step))
         if parts is not None:  # where no painting counts, the picture stays what it was matched as
-            cover = _own(parts.sum(0, keepdim=True), size, F, _side(name, step))
+            everywhere = torch.arange(size[0] * size[1], device=taken.device)
+            cover = _own(parts.sum(0, keepdim=True), everywhere, size, F, _side(name, step))
             T.copy_(torch.lerp(wide(F), T, cover))
     return found
 
@@ -116,13 +117,13 @@ def _candidates(views: Sequence[View], weights: Mapping[str, float], step: int, 
     ):
         for name in weights:
             F = view.seen[Look(name, "map", "style", step=FINE if seen.apart else STEP)]
-            found[name].append(_columns({name: F}, size, step)[:, places.to(F.device)[mine.to(F.device)]])
+            found[name].append(_at(F, places[mine].to(F.device), size, _side(name, step)))
     return {name: torch.cat(parts, 1) for name, parts in found.items()}
 
 
 def _match(
     ours: Mapping[str, Tensor],
-    theirs: Sequence[Tensor],
+    theirs: Sequence[Mapping[str, Tensor]],
     size: tuple[int, int],
     step: int,
     weights: Mapping[str, float],
@@ -135,20 +136,23 @@ def _match(
     """
     channels = [len(F) for F in ours.values()]
     scale = torch.cat([torch.full((n, 1), weights[name] ** 0.5 / n) for name, n in zip(ours, channels, strict=True)])
-    scale = scale.to(theirs[0].device)
+    first = next(iter(theirs[0].values()))
+    scale = scale.to(first.device)
     cover = blend.sum(0) if isinstance(blend, Tensor) else torch.ones(size[0] * size[1], device=scale.device)
     places = [(rows, slice(rows.start * size[1], rows.stop * size[1])) for rows in _strips(size)]
-    total = sum(_columns(ours, size, step, rows) @ cover[own, None].to(theirs[0]) for rows, own in places)
+    total = sum(_columns(ours, size, step, rows) @ cover[own, None].to(first) for rows, own in places)
     mean = total / cover.sum().clamp_min(1e-6)
     offset, indices, cosines = 0, [], []
     for candidates in theirs:
-        columns = scale * (candidates - candidates.mean(1, keepdim=True))
+        columns = torch.cat(list(candidates.values()))
+        columns = directions(columns.sub_(columns.mean(1, keepdim=True)).mul_(scale))
         found = [
-            nearest(scale * (_columns(ours, size, step, rows) - mean), columns, centered=False) for rows, _ in places
+            most_similar(directions(_columns(ours, size, step, rows).sub_(mean).mul_(scale)), columns)
+            for rows, _ in places
         ]
         indices.append(torch.cat([index for index, _ in found]) + offset)
         cosines.append(torch.cat([cosine for _, cosine in found]))
-        offset += candidates.shape[1]
+        offset += columns.shape[1]
     if len(theirs) == 1:
         return indices[0]
     similarity = torch.stack(cosines)
@@ -198,10 +202,24 @@ def _columns(maps: Mapping[str, Tensor], size: tuple[int, int], step: int, rows:
     return torch.cat(parts)
 
 
-def _own(columns: Tensor, size: tuple[int, int], F: Tensor, side: int) -> Tensor:
-    """What places ask of a layer, N×P, as a map like F, N×h×w: the mean where a position covers several places."""
+def _at(F: Tensor, places: Tensor, size: tuple[int, int], side: int) -> Tensor:
+    """What a layer sees at these places, by number: N×P."""
+    down = (places // size[1] // side).clamp_max(F.shape[1] - 1)
+    across = (places % size[1] // side).clamp_max(F.shape[2] - 1)
+    return wide(F[:, down, across])
+
+
+def _own(columns: Tensor, taken: Tensor, size: tuple[int, int], F: Tensor, side: int) -> Tensor:
+    """What places ask of a layer, columns N×Q of which each has `taken` one, as a map like F, N×h×w.
+
+    The mean where a position covers several places.
+    """
     down, across = (
         torch.arange(count * side, device=F.device).clamp_max(places - 1)
         for count, places in zip(F.shape[1:], size, strict=True)
     )
-    return cells(columns.view(-1, *size)[:, down][:, :, across], side)
+    places = taken.view(size)[down][:, across]
+    found = columns.new_empty(len(columns), *F.shape[1:])
+    for own, part in zip(torch.split(found, CHANNELS), torch.split(columns, CHANNELS), strict=True):
+        own.copy_(cells(part[:, places], side))
+    return found

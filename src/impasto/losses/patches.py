@@ -71,16 +71,18 @@ def build(seen: Seen) -> list[Term]:
     parts = {name: _parts(seen, name) for name in weights}
     visible = {name: _visible(seen, name) for name in weights}
     targets: dict[str, Target] = {}
+    # The pictures and maps of `seen` are not held on to.
+    blend, area, relative = seen.blend, seen.area, recipe.units == "relative"
 
     def renew(F: Mapping[Look, Tensor]) -> None:
         for name, look in looks.items():
-            targets[name] = Target(wide(F[look]), paintings[name], seen.blend, parts[name], visible[name])
+            targets[name] = Target(wide(F[look]), paintings[name], blend, parts[name], visible[name])
 
     def value(F: Mapping[Look, Tensor]) -> Tensor:
         parts = []
         for name, look in looks.items():
             target = targets[name]
-            scale = 1 / target.norm if recipe.units == "relative" else seen.area
+            scale = 1 / target.norm if relative else area
             parts.append(weights[name] * scale * target.distance(wide(F[look])))
         return total(parts)
 

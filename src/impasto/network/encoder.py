@@ -116,7 +116,7 @@ class Encoder(Convolutions):
 
     def scaled(self, pixels: Tensor) -> Tensor:
         """Pictures B×3×H×W, RGB 0…1, in the network's own scale, without a border."""
-        own = (pixels * self._scale - self._shift).to(self.dtype)
+        own = (pixels * self._scale).sub_(self._shift).to(self.dtype)  # in place: large pictures set the peak here
         return own.contiguous(memory_format=torch.channels_last)
 
     def window(self, name: str, picture: Tensor) -> tuple[slice, slice]:

@@ -106,7 +106,7 @@ class Walk:
         self._inputs = {1: prepared}
         for block in range(1, self.depth + 1):
             keep = grad and block in self.plan.kept
-            ends = []
+            end: Tensor | None = None
             self._made[block] = []
             for strip in self._strips(block):
                 made = self._make(block, strip, keep)
@@ -126,9 +126,9 @@ class Walk:
                             S = second_moments(F, weights, mean=look.kind == "moments")
                             sums[look] = sums[look] + S if look in sums else S
                 if made.end is not None:
-                    ends.append(made.end)
-            if block < self.depth:
-                self._inputs[block + 1] = torch.cat(ends, 2) if len(ends) > 1 else ends[0]
+                    end = self._joined(block, strip, end, made.end)
+            if end is not None:
+                self._inputs[block + 1] = end
             if not grad:
                 del self._inputs[block]
         whole = {look: torch.cat(several, 1) if len(several) > 1 else several[0] for look, several in parts.items()}
@@ -184,6 +184,17 @@ class Walk:
         start = self._inputs[block][:, :, strip.top : strip.bottom]
         pooled = slice(strip.first - strip.top, strip.last - strip.top) if block < self.depth else None
         return Pass(self.encoder, block, start, self.wanted, pooled=pooled, keep=keep)
+
+    def _joined(self, block: int, strip: _Strip, whole: Tensor | None, part: Tensor) -> Tensor:
+        """What the next block takes, with the part of a strip in its place; one of all rows stays as it is."""
+        height = self._inputs[block].shape[2]
+        if strip.first == 0 and strip.last == height:
+            return part
+        if whole is None:
+            whole = part.new_empty(1, part.shape[1], height // 2, part.shape[3])
+            whole = whole.to(memory_format=torch.channels_last)
+        whole[:, :, strip.first // 2 : strip.first // 2 + part.shape[2]] = part
+        return whole
 
     def _window(self, name: str, strip: _Strip) -> _Window | None:
         """Where the strip's own part of a layer's window lies in the strip's map; None where it has no part in it."""

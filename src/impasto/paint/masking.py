@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.layers import resolve, scale_of
 from impasto.network.regions import ALL, LEAST, Regions
+from impasto.paint.paintings import Painting
 from impasto.pictures.masks import average, grey, shared
 from impasto.pictures.read import Picture
 from impasto.recipe import ALL_OF_IT, REST, Recipe
@@ -29,14 +30,14 @@ class Masks:
 
     `painted`: the part of each painting, K×H×W, by `Recipe.mask`. `free`: 1 where the picture may change, 1×H×W: all
     but what `Recipe.keep` keeps. `visible`: the content's alpha. `of_styles`: what counts of each painting, as large
-    as it. `inputs`: the pictures read, by role. `notices`: for the user.
+    as it. `inputs`: names and SHA-256 of the pictures read, by role. `notices`: for the user.
     """
 
     painted: Tensor | None = None
     free: Tensor | None = None
     visible: Tensor | None = None
     of_styles: tuple[Tensor | None, ...] = ()
-    inputs: dict[str, list[Picture]] = field(default_factory=dict)
+    inputs: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
     @property
@@ -85,22 +86,21 @@ def prepare(
     size: tuple[int, int],
     blend: Sequence[float],
     alpha: Tensor | None,
-    styles: Sequence[tuple[Picture, Callable[[Tensor], Tensor]]],
+    styles: Sequence[Painting],
     *,
     read: Read,
 ) -> Masks:
     """The masks that a recipe names, for a picture of `size` (height, width) whose alpha is given.
 
-    `styles`: each painting as it was read, and how something as large as it is cut and scaled as it was. Raises
-    OptionError where there are not as many masks as paintings, ImageReadError for one that cannot be read.
+    Raises OptionError where there are not as many masks as paintings, ImageReadError for one that cannot be read.
     """
     alpha = alpha if alpha is not None and alpha.any() else None  # of what is nowhere visible, all counts
     notices: list[str] = []
-    inputs: dict[str, list[Picture]] = {}
+    inputs: dict[str, list[dict[str, str]]] = {}
 
     def mask(name: str, role: str, shape: tuple[int, int]) -> Tensor:
         picture = read(name, role.replace("_", " "))
-        inputs.setdefault(role, []).append(picture)
+        inputs.setdefault(role, []).append({"name": picture.name, "sha256": picture.sha256})
         notices.extend(picture.notices)
         given, wanted = (side[1] / side[0] for side in (picture.size, shape))
         if abs(given / wanted - 1) > SHAPE:
@@ -128,22 +128,22 @@ def prepare(
         if kept.max() > 1 - WHITE:
             free = 1 - kept
             if free.max() < 1 - WHITE:
-                notices.append(f"keep {inputs['keep'][0].name}: is white all over; the photo stays as it is")
+                notices.append(f"keep {inputs['keep'][0]['name']}: is white all over; the photo stays as it is")
     if alpha is not None:
         notices += _empty(recipe, "content", ("alpha",), alpha)
     of_styles: list[Tensor | None] = []
-    for number, (picture, cut) in enumerate(styles):
+    for number, painting in enumerate(styles):
         name = recipe.style_mask[number] if recipe.style_mask else ALL_OF_IT
-        counted = picture.alpha if picture.alpha is not None and picture.alpha.any() else None
+        counted = painting.alpha if painting.alpha is not None and painting.alpha.any() else None
         if name != ALL_OF_IT:
-            drawn = average(mask(name, "style_mask", picture.size), picture.size)
+            drawn = average(mask(name, "style_mask", painting.size), painting.size)
             counted = drawn if counted is None else drawn * counted
-        counted = None if counted is None else cut(counted)
+        counted = None if counted is None else painting.cut(counted)
         if counted is not None and not counted.any():
             raise OptionError(f"style_mask: {name} leaves nothing of the painting; white is what counts")
         of_styles.append(None if counted is None or counted.min() >= WHITE else counted)
         if counted is not None and of_styles[-1] is not None:
-            notices += _empty(recipe, "style_mask", (name if name != ALL_OF_IT else picture.name,), counted)
+            notices += _empty(recipe, "style_mask", (name if name != ALL_OF_IT else painting.name,), counted)
     return Masks(painted, free, alpha, tuple(of_styles), inputs, tuple(notices))
 
 

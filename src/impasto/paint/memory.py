@@ -6,12 +6,13 @@ import ctypes
 import math
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import torch
 
-__all__ = ["BASE", "GIB", "ROOMY", "available", "history", "keep_buffers"]
+from impasto.paint import groups
+
+__all__ = ["BASE", "GIB", "ROOMY", "available", "give_back", "history", "keep_buffers", "resident"]
 
 GIB = 2**30
 BASE = 0.45 * GIB  # Python, torch and the libraries
@@ -30,8 +31,21 @@ def available(device: torch.device) -> float:
         return SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
     if device.type != "cpu":
         return math.inf  # other devices do not tell
-    _give_back()
-    return SHARE * min([_free(), *_container()]) + BASE
+    give_back()
+    left = groups.left()
+    return SHARE * (_free() if left is None else min(_free(), left)) + resident()
+
+
+def resident() -> float:
+    """Bytes that this process has in memory now."""
+    return float(psutil.Process().memory_info().rss)
+
+
+def give_back() -> None:
+    """Let the system have what this process keeps of what it has let go, as between one level and the next."""
+    trim = _glibc("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 def keep_buffers(needed: float, limit: float) -> bool:
@@ -71,23 +85,5 @@ def _glibc(name: str) -> Callable[..., int] | None:
     return function
 
 
-def _give_back() -> None:
-    """Let the system have what this process keeps from an earlier picture."""
-    trim = _glibc("malloc_trim")
-    if trim is not None:
-        trim(ctypes.c_size_t(0))
-
-
 def _free() -> float:
     return float(psutil.virtual_memory().available)
-
-
-def _container() -> list[float]:
-    """What is left of a control group's limit, if there is one."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-        used = (folder / "memory.current").read_text(encoding="ascii").strip()
-        return [] if limit == "max" else [float(limit) - float(used)]
-    except (OSError, ValueError):
-        return []

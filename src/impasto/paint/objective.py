@@ -18,7 +18,7 @@ from impasto.network.regions import ALL, Regions
 from impasto.network.tiles import WHOLE, Plan, Walk, observe
 from impasto.paint.optimize import Evaluation
 from impasto.paint.scene import Scene
-from impasto.paint.targets import Targets
+from impasto.paint.targets import Targets, looking
 from impasto.pictures.resize import resize
 from impasto.recipe import Recipe
 
@@ -101,6 +101,11 @@ def compared(
     style_regions = [one.to(encoder.device) for one in style_regions or [ALL] * len(styles)]
     wanted = {whose: looks(recipe, whose, apart=apart) for whose in ("mix", "content", "style")}
     matched = [one for one in wanted["style"] if one.kind == "map"]
+
+    def way(painting: Tensor) -> Plan:
+        height, width = content.shape[1:]
+        return looking(plan, (height, width), (painting.shape[1], painting.shape[2]))
+
     seen = Seen(
         recipe=recipe,
         pixels=content.to(encoder.device),
@@ -108,7 +113,8 @@ def compared(
         mix=look(encoder, content if mix is None else mix, wanted["mix"], plan),
         content=look(encoder, content, wanted["content"], plan),
         styles=tuple(
-            look(encoder, style, wanted["style"], plan, own) for style, own in zip(styles, style_regions, strict=True)
+            look(encoder, style, wanted["style"], way(style), own)
+            for style, own in zip(styles, style_regions, strict=True)
         ),
         blend=blend,
         area=area,
@@ -117,7 +123,8 @@ def compared(
         style_regions=tuple(style_regions),
         copies=tuple(
             tuple(
-                View(picture, look(encoder, picture, matched, plan), own.to(encoder.device)) for picture, own in several
+                View(picture, look(encoder, picture, matched, way(picture)), own.to(encoder.device))
+                for picture, own in several
             )
             for several in copies
         ),

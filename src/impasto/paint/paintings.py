@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -21,12 +21,18 @@ SMALL = 2.0  # times that a picture may be enlarged before it is worth a word
 
 @dataclass(frozen=True, eq=False)
 class Painting:
-    """A painting as it was read, and its `pixels`, 3×H×W, cut and scaled; `cut` does the same with a mask of it."""
+    """The `pixels` of a painting, 3×H×W, cut and scaled; `cut` does the same with a mask of it.
 
-    picture: Picture
+    `size` and `alpha`, 1×H×W: as it was read; `name`: of its file.
+    """
+
+    name: str
+    size: tuple[int, int]
+    alpha: Tensor | None
     pixels: Tensor
     cut: Callable[[Tensor], Tensor] = field(repr=False)
     notices: tuple[str, ...]
+    enlarged: bool = False
 
 
 def photo(picture: Picture, size: tuple[int, int]) -> tuple[Tensor, Tensor | None, list[str]]:
@@ -41,19 +47,30 @@ def photo(picture: Picture, size: tuple[int, int]) -> tuple[Tensor, Tensor | Non
     return *visible.resized(rgb, picture.alpha, size), notices
 
 
-def prepare(recipe: Recipe, pictures: Sequence[Picture], size: tuple[int, int]) -> list[Painting]:
-    """The paintings for a picture of `size` (height, width).
+def prepare(recipe: Recipe, count: int, size: tuple[int, int], read: Callable[[int, float], Picture]) -> list[Painting]:
+    """The paintings for a picture of `size` (height, width), one read after the other.
+
+    `read`: by number, no smaller than so many pixels of its longer side, 0 for all there are.
 
     Lines in which nothing is visible are no part of a painting; plain margins are cut off where the recipe says so.
     Raises OptionError for another number of scales than there are paintings.
     """
     scales = recipe.style_scale
-    if len(scales) not in (1, len(pictures)):
+    if len(scales) not in (1, count):
         raise OptionError(
-            f"style_scale: {len(scales)} numbers for {len(pictures)} style pictures; give one for all, or one each"
+            f"style_scale: {len(scales)} numbers for {count} style pictures; give one for all, or one each"
         )
-    scales = scales * len(pictures) if len(scales) == 1 else scales
-    return [_painting(recipe, one, max(size) * scale) for one, scale in zip(pictures, scales, strict=True)]
+    scales = scales * count if len(scales) == 1 else scales
+    found = []
+    for number, scale in enumerate(scales):
+        longer = max(size) * scale
+        picture = read(number, longer)
+        one = _painting(recipe, picture, longer)
+        if one.enlarged and picture.whole:  # most of it is cut off: it was needed as a whole
+            picture = read(number, 0)
+            one = _painting(recipe, picture, longer)
+        found.append(one)
+    return found
 
 
 def _painting(recipe: Recipe, picture: Picture, longer: float) -> Painting:
@@ -78,7 +95,8 @@ def _painting(recipe: Recipe, picture: Picture, longer: float) -> Painting:
     def cut(mask: Tensor) -> Tensor:
         return average(margins.cut(margins.cut(mask, clear), plain), size)
 
-    return Painting(picture, visible.resized(rgb, alpha, size)[0], cut, tuple(notices))
+    pixels = visible.resized(rgb, alpha, size)[0]
+    return Painting(picture.name, picture.size, picture.alpha, pixels, cut, tuple(notices), max(own) < max(size))
 
 
 def _small(what: str, own: tuple[int, int], size: tuple[int, int]) -> list[str]:

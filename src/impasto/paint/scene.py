@@ -5,6 +5,7 @@ Everything that paints or only thinks of painting begins here: sizes of the leve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +18,12 @@ from impasto.errors import OptionError
 from impasto.layers import scale_of
 from impasto.network.regions import ALL, Regions
 from impasto.options import INITS, check_word
-from impasto.paint import idle, levels, masking, paintings, starts
+from impasto.paint import idle, levels, masking, memory, paintings, starts
 from impasto.paint.masking import Masks
 from impasto.pictures import color, detail
 from impasto.pictures.copies import copies
 from impasto.pictures.read import Picture, Source, read
+from impasto.pictures.reduced import Wanted
 from impasto.pictures.resize import fit, resize
 from impasto.recipe import Recipe
 
@@ -173,35 +175,54 @@ class Scene:
 
 
 def prepare(
-    content: Source, styles: Source | Sequence[Source], recipe: Recipe, files: Mapping[str, Source] | None = None
+    content: Source,
+    styles: Source | Sequence[Source],
+    recipe: Recipe,
+    files: Mapping[str, Source] | None = None,
+    limit: float = math.inf,
 ) -> Scene:
     """Read the pictures and make them ready; `files` are those that the recipe names, where they are not paths.
 
-    Raises ImageReadError for a picture that cannot be read, OptionError for a recipe that does not fit the pictures.
+    Each is let go as soon as it has the size that it is needed in. `limit`: bytes that the process may use in all.
+    Raises ImageReadError for a picture that cannot be read, OptionError for a recipe that does not fit the pictures,
+    MemoryShortError for one too large to be read.
     """
+    inputs: dict[str, list[dict[str, str]]] = {}
+    read_notices: list[str] = []
 
-    def named(name: str, role: str) -> Picture:
+    def given(source: Source, role: str, longer: float, among: str = "") -> Picture:
+        picture = read(source, role, Wanted(longer, limit - memory.resident() if limit < math.inf else limit))
+        if among:
+            inputs.setdefault(among, []).append({"name": picture.name, "sha256": picture.sha256})
+            read_notices.extend(picture.notices)
+        return picture
+
+    def named(name: str, role: str, among: str = "") -> Picture:
         if name not in (files or {}):
             check_word(name, role)
-        return read((files or {}).get(name, name), role)
+        return given((files or {}).get(name, name), role, max(size), among)
 
     several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
     if not several:
         raise OptionError("styles: at least one style picture is needed")
     blend = shares(recipe, len(several))
-    source = read(content, "content")
-    pictures = {"content": [source], "styles": [read(style, "style") for style in several]}
-    if recipe.init not in INITS:
-        pictures["init"] = [named(recipe.init, "init")]
-    size = fit(source.size, recipe.size)
+    source = given(content, "content", recipe.size, "content")
+    size = fit(source.full_size, recipe.size)
     original, alpha, notices = paintings.photo(source, size)
-    ready = paintings.prepare(recipe, pictures["styles"], size)
-    masks = masking.prepare(recipe, size, blend, alpha, [(one.picture, one.cut) for one in ready], read=named)
+    del source
+
+    def style(number: int, longer: float) -> Picture:
+        again = len(inputs.get("styles", ())) > number
+        return given(several[number], "style", longer, "" if again else "styles")
+
+    ready = paintings.prepare(recipe, len(several), size, style)
+    masks = masking.prepare(recipe, size, blend, alpha, ready, read=named)
     counts = [masks.counts(number, size) for number in range(len(ready))]
     base, painted = color.prepare(recipe.color, original, [one.pixels for one in ready], counts)
     even = starts.flat(base, masks.visible)
     if len(base) == 3 and starts.noisy(recipe, even) and all(color.grey(one) for one in (base, *painted)):
         base, painted = color.luminance(base), [color.luminance(one) for one in painted]  # or colours come from nowhere
+    init = None if recipe.init in INITS else named(recipe.init, "init", "init")
     begin, more = starts.begin(
         recipe,
         base,
@@ -214,10 +235,9 @@ def prepare(
             shares=blend if masks.painted is None else list(masks.painted[:, None]),
             counts=[own for own, _ in counts],
         ),
-        picture=pictures["init"][0] if "init" in pictures else None,
+        picture=init,
         even=even,
     )
-    read_notices = [notice for given in pictures.values() for picture in given for notice in picture.notices]
     told = [notice for one in ready for notice in one.notices]
     return Scene(
         recipe=recipe,
@@ -228,10 +248,7 @@ def prepare(
         start=begin,
         masks=masks,
         blend=blend,
-        inputs={
-            role: [{"name": p.name, "sha256": p.sha256} for p in given]
-            for role, given in {**pictures, **masks.inputs}.items()
-        },
+        inputs={**inputs, **masks.inputs},
         notices=(*read_notices, *notices, *told, *more, *masks.notices, *idle.notices(recipe, size, even=even)),
         even=even,
     )

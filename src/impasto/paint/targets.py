@@ -14,9 +14,25 @@ from impasto.network.regions import ALL, Regions, digest
 from impasto.network.tiles import Plan, observe
 from impasto.network.weights.loading import Weights, load
 
-__all__ = ["Targets"]
+__all__ = ["Targets", "looking"]
 
 LIMIT = 2**29  # bytes kept
+LARGER, LARGE = 1.25, 2**18  # times the picture's pixels, and pixels, from which a painting is looked at in strips
+ROWS = 64
+
+
+def looking(plan: Plan, picture: tuple[int, int], painting: tuple[int, int]) -> Plan:
+    """How to look at a painting whose targets are for a picture that is walked by a plan; sizes are (height, width).
+
+    A painting much larger than the picture would set the peak of memory. Follows from sizes alone: results repeat.
+
+    >>> looking(Plan(), (1024, 1024), (1024, 1024)).rows, looking(Plan(), (1024, 1024), (2048, 2048)).rows
+    (0, 64)
+    """
+    pixels = painting[0] * painting[1]
+    if pixels <= max(LARGE, LARGER * picture[0] * picture[1]):
+        return plan
+    return Plan(min(plan.rows or ROWS, ROWS), plan.kept)
 
 
 class Targets:

@@ -53,7 +53,7 @@ class Transfer:
         self.targets = targets or Targets(limit=0)
         self.device = choose_device(recipe.device)
         self.limit = recipe.max_memory * memory.GIB or memory.available(self.device)
-        self.scene = scene.prepare(content, styles, recipe, files)
+        self.scene = scene.prepare(content, styles, recipe, files, self.limit)
         self.weights = self.targets.weights(net or recipe.net)
         self.needs = estimate.plans(self.scene, self.encoder(recipe.border), self.limit)
         self.taken = 0  # evaluations done
@@ -206,6 +206,7 @@ class Transfer:
     def _round(self, turn: _Round, begin: Place | None) -> Iterator[tuple[optimize.Step, Tensor]]:
         """The steps of a round, from its beginning or from a place within it, and the best picture after each."""
         function = self.objective(turn.level, again=turn.before > 0, apart=turn.apart)
+        memory.give_back()  # what making the targets took
         stands = begin.optimizer if begin else None
         if begin is not None and stands is not None:
             function.match_again(begin.matched)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from impasto.files import Blob
-from impasto.pictures import heif, jxl, profiles, raw, signals, tiff
+from impasto.pictures import heif, jxl, profiles, raw, reduced, signals, tiff
 from impasto.pictures.formats import check_size, guarded, open_header, told
 from impasto.pictures.quiet import quiet_libtiff
 from impasto.pictures.ranges import to_range
+from impasto.pictures.reduced import Wanted
 from impasto.text import shown
 
 __all__ = ["Samples", "check_size", "decode_file", "decode_image"]
@@ -36,8 +37,9 @@ UPRIGHT = {
 SEVERAL = "has several frames or pages; only the first is used"
 
 
-def decode_file(blob: Blob, label: str, limit: int, notices: list[str]) -> Samples:
-    """Decode a picture's file to samples; more than `limit` pixels are not decoded."""
+def decode_file(blob: Blob, label: str, limit: int, notices: list[str], wanted: Wanted | None = None) -> Samples:
+    """Decode a picture's file to samples, no larger than `wanted`; more than `limit` pixels are not decoded."""
+    wanted = wanted or Wanted()
     with guarded(label, notices):
         match told(blob.data[:1024]):
             case "HEIF":
@@ -50,12 +52,13 @@ def decode_file(blob: Blob, label: str, limit: int, notices: list[str]) -> Sampl
                 return _tiff(blob.data, label, limit, notices)
         picture = open_header(io.BytesIO(blob.data), label, notices)
         check_size(picture.size, label, limit)
+        reduced.draft(picture, wanted, label)
         deep = picture.format == "PNG" and blob.data[24] == 16
         if picture.format == "AVIF":
             about, bits = heif.about(blob.data)
             picture.info.update(about)
             deep = bits > 8
-        values = _samples(picture, label, notices)
+        values = _samples(picture, label, notices, wanted)
         if deep and values.shape[2] >= 3:
             what = f"{bits}-bit AVIF" if picture.format == "AVIF" else "16-bit colour PNG"
             notices.append(f"{label}: {what} read at 8 bits a channel; a TIFF keeps 16")
@@ -71,8 +74,9 @@ def decode_image(picture: Image.Image, label: str, limit: int, notices: list[str
         return _samples(picture, label, notices)
 
 
-def _samples(picture: Image.Image, label: str, notices: list[str]) -> Samples:
+def _samples(picture: Image.Image, label: str, notices: list[str], wanted: Wanted | None = None) -> Samples:
     picture.load()
+    picture = reduced.reduce(picture, wanted or Wanted())
     if picture.mode.startswith("I;16"):
         values = _grey16(picture, label, notices)
     elif picture.mode in ("I", "F"):

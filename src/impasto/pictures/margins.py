@@ -21,6 +21,7 @@ ACROSS = ((2, 3), (2, 3), (0, 1), (0, 1))  # the sides that meet each
 
 MOST = 0.45  # share of a side that a margin may take; more is part of the painting
 ALONE = 0.06  # the same where no other side has a margin of this colour: a sky with a straight horizon is deeper
+STRIP = 128  # lines that are looked at at a time
 ROUNDS = 3  # margins inside one another
 PIECES = 48  # that a line is averaged in, which takes noise out of it
 LEAST_PIECE, FEWEST = 4, 4  # px; pieces of a line that can be called plain
@@ -85,7 +86,7 @@ def worded(lines: Lines, size: tuple[int, int]) -> str:
 
 def _outermost(rgb: Tensor) -> Lines:
     """The margins next to the edge."""
-    views = (rgb, rgb.flip(1), rgb.transpose(1, 2), rgb.transpose(1, 2).flip(1))  # each with its side at the top
+    views = [_View(rgb, side) for side in range(4)]
     edges = [_edge(view) for view in views]
     depths = [edge.plain for edge in edges]
     while any(depths):
@@ -110,10 +111,29 @@ def _outermost(rgb: Tensor) -> Lines:
     return lines if any(lines) and inside.std(dim=(1, 2), correction=0).max() > VARIED else (0, 0, 0, 0)
 
 
-def _edge(view: Tensor) -> _Edge:
+class _View:
+    """A picture, 3×H×W, seen with one of its sides at the top; turned a few lines at a time, never as a whole."""
+
+    def __init__(self, rgb: Tensor, side: int) -> None:
+        self.rgb, self.flipped = rgb.transpose(1, 2) if side > 1 else rgb, side % 2 == 1
+        self.shape = self.rgb.shape
+
+    def lines(self, first: int, end: int) -> Tensor:
+        """Lines from the top, 3×n×W."""
+        end = min(end, self.shape[1])
+        if not self.flipped:
+            return self.rgb[:, first:end]
+        return self.rgb[:, self.shape[1] - end : self.shape[1] - first].flip(1)
+
+    def pieces(self, end: int) -> Tensor:
+        """`_pieces` of the lines before `end`."""
+        return torch.cat([_pieces(self.lines(first, min(first + STRIP, end))) for first in range(0, end, STRIP)], 1)
+
+
+def _edge(view: _View) -> _Edge:
     """What is plain at the top of a view, 3×H×W."""
     most = int(view.shape[1] * MOST) if view.shape[2] >= FEWEST * LEAST_PIECE else 0
-    lines = _pieces(view[:, : most + 1])
+    lines = view.pieces(min(most + 1, view.shape[1]))
     first = lines[:, :1]
     colour = first.flatten(1).median(dim=1).values[:, None, None]
     noise = first.std(dim=(1, 2), correction=0).max().item()
@@ -124,7 +144,7 @@ def _edge(view: Tensor) -> _Edge:
     return _Edge(plain.index(False) if False in plain else 0, colour, 1.5 * near + CLEAN)  # plain all the way: none
 
 
-def _depth(view: Tensor, side: int, edges: list[_Edge], depths: list[int], shares: tuple[float, float]) -> int:
+def _depth(view: _View, side: int, edges: list[_Edge], depths: list[int], shares: tuple[float, float]) -> int:
     """Lines of margin at the top of a view, 3×H×W; 0 where it does not end as a margin does.
 
     `depths`: those of all sides as they are thought to be, which say what of a line is inside. `shares` of a line
@@ -138,7 +158,7 @@ def _depth(view: Tensor, side: int, edges: list[_Edge], depths: list[int], share
     least, most, share = END
     window = max(least, min(most, height // 12), round(share * height))
     behind = max(least + BLURRED, round(BEHIND * height))
-    inside = view[:, edge.plain :, depths[before] : view.shape[2] - depths[after]][:, : window + behind]
+    inside = view.lines(edge.plain, edge.plain + window + behind)[..., depths[before] : view.shape[2] - depths[after]]
     away = (_pieces(inside) - edge.colour).abs().amax(0)
     other = (away > edge.apart).float().mean(1)
     reached = other[:window].max().item()

@@ -16,6 +16,7 @@ from impasto.errors import ImageReadError
 from impasto.files import Blob
 from impasto.pictures import decode, sources
 from impasto.pictures.decode import Samples
+from impasto.pictures.reduced import Wanted
 from impasto.pictures.sources import Readable
 from impasto.text import shown
 
@@ -35,11 +36,17 @@ class Picture:
     name: str  # base name of the file, printable; "bytes", "file", "image" or "array" for what has none
     sha256: str  # of the file's bytes, or of the array's shape, type and bytes
     notices: tuple[str, ...]  # what the user may want to know
+    whole: tuple[int, int] | None = None  # height and width of a file that was read smaller
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.rgb.shape[1], self.rgb.shape[2]
+
+    @property
+    def full_size(self) -> tuple[int, int]:
+        """Height and width of the file."""
+        return self.whole or self.size
 
 
 Source = (
@@ -47,13 +54,14 @@ Source = (
 )
 
 
-def read(source: Source, role: str = "picture") -> Picture:
+def read(source: Source, role: str = "picture", wanted: Wanted | None = None) -> Picture:
     """Read a picture from a path, a file's bytes, a Pillow image, an array H×W(×3 or 4) or a tensor (1×)3×H×W.
 
     Arrays and tensors of floats are 0…1. Bytes are those of a picture's file; they may be in an open file, too, which
-    is read from where it stands.
-    `role` is what messages call it. Colours of transparent pixels are replaced by the mean of the visible ones.
-    Raises ImageReadError, and nothing else, for whatever cannot be read or has more than MAX_PIXELS pixels.
+    is read from where it stands. `role` is what messages call it. A file much larger than `wanted` is read smaller.
+    Colours of transparent pixels are replaced by the mean of the visible ones.
+    Raises ImageReadError for whatever cannot be read or has more than MAX_PIXELS pixels, MemoryShortError for what the
+    room that is `wanted` does not suffice for, and nothing else.
 
     >>> read(np.full((2, 4, 3), 255, dtype=np.uint8)).rgb.mean()
     tensor(1.)
@@ -72,7 +80,7 @@ def read(source: Source, role: str = "picture") -> Picture:
         values = decode.decode_image(source, f"{role} image", MAX_PIXELS, notices)
         name, sha256 = "image", _digest(values)
     elif isinstance(source, Blob):
-        values = decode.decode_file(source, f"{role} {shown(source.name)}", MAX_PIXELS, notices)
+        values = decode.decode_file(source, f"{role} {shown(source.name)}", MAX_PIXELS, notices, wanted)
         name, sha256 = shown(PurePath(source.name).name), source.sha256
     else:
         given = type(source).__name__
@@ -83,7 +91,7 @@ def read(source: Source, role: str = "picture") -> Picture:
         rgb, alpha = _planes(values, f"{role} {name}", notices)
     except MemoryError:
         raise ImageReadError(f"{role} {name}: not enough memory for its pixels; make it smaller first") from None
-    return Picture(rgb, alpha, name, sha256, tuple(notices))
+    return Picture(rgb, alpha, name, sha256, tuple(notices), _whole(rgb, wanted))
 
 
 def _from_array(array: Samples, label: str) -> Samples:
@@ -123,6 +131,16 @@ def _from_tensor(tensor: Tensor, label: str) -> Samples:
 def _digest(values: Samples) -> str:
     head = f"{values.shape}{values.dtype.newbyteorder('<').str}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()).hexdigest()
+
+
+def _whole(rgb: Tensor, wanted: Wanted | None) -> tuple[int, int] | None:
+    """Height and width, upright as the picture is, of a file that was read smaller."""
+    height, width = rgb.shape[1:]
+    if wanted is None or wanted.size is None or max(wanted.size) == max(height, width):
+        return None
+    across, down = wanted.size
+    turned = (across - down) * (width - height) < 0
+    return (across, down) if turned else (down, across)
 
 
 def _planes(values: Samples, label: str, notices: list[str]) -> tuple[Tensor, Tensor | None]:
