@@ -110,7 +110,9 @@ def dng(rgb: np.ndarray, orientation: int = 1, thumbnail: np.ndarray | None = No
 def thumbnail_first(rgb: np.ndarray, thumbnail: np.ndarray, **options: object) -> bytes:
     """A TIFF whose first page is a smaller copy of the picture, which lies in a SubIFD."""
     buffer = io.BytesIO()
-    with tifffile.TiffWriter(buffer, bigtiff=bool(options.pop("bigtiff", False))) as tiff:
+    with tifffile.TiffWriter(
+        buffer, bigtiff=bool(options.pop("bigtiff", False)), byteorder=options.pop("byteorder", "<")
+    ) as tiff:
         tiff.write(thumbnail, photometric="rgb", metadata=None, subfiletype=1, subifds=1)
         tiff.write(rgb, photometric="rgb", metadata=None, **options)
     return buffer.getvalue()
@@ -281,13 +283,17 @@ def tiff(tags: dict[int, int | bytes | tuple[int, ...]], strip: bytes) -> bytes:
     return body + struct.pack("<H", len(entries)) + table + bytes(4) + spill
 
 
+def strip_of(data: bytes) -> bytes:
+    """The only strip of a TIFF, as it is packed."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        (offset,), (length,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
+    return data[offset : offset + length]
+
+
 def lzw_tiff(values: np.ndarray) -> bytes:
     """A 16-bit RGB TIFF of one LZW strip, packed by Pillow as if it were one row of grey."""
     row = Image.fromarray(np.frombuffer(values.astype("<u2").tobytes(), np.uint8)[None])
-    with tifffile.TiffFile(io.BytesIO(encode(row, "TIFF", compression="tiff_lzw"))) as file:
-        (offset,), (length,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
-        file.filehandle.seek(offset)
-        strip = file.filehandle.read(length)
+    strip = strip_of(encode(row, "TIFF", compression="tiff_lzw"))
     height, width, count = values.shape
     depths = (16,) * count
     return tiff({256: width, 257: height, 258: depths, 259: 5, 262: 2, 277: count, 278: height}, strip)

@@ -131,7 +131,7 @@ def _tiff(data: bytes, label: str, limit: int, notices: list[str]) -> Samples:
     if tiff.is_raw(data, pages):
         return raw.decode(data, label, limit, notices)
     if page.is_reduced:
-        notices.append(f"{label}: says that it is a smaller copy of a picture, which is not in the file")
+        notices.append(f"{label}: says that it is a smaller copy of a picture, which is not found in the file")
     if sum(not one.is_reduced for one in pages) > 1:
         notices.append(f"{label}: {SEVERAL}")
     values = tiff.decode(whole, page, label, limit) if page.is_deep else None

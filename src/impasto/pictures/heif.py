@@ -30,7 +30,7 @@ def about(data: bytes) -> tuple[dict[str, Any], int]:
 
 def decode(first: Any, label: str, notices: list[str]) -> NDArray[Any]:
     """Samples H×W×1…4 of a HEIF picture, in sRGB, upright: libheif turns it, EXIF must not do so again."""
-    values: NDArray[Any] = np.asarray(first)
+    values: NDArray[Any] = np.array(first)  # a copy: the memory goes with the HeifImage
     values = np.atleast_3d(values)[:, : first.size[0]]
     if first.premultiplied_alpha:
         white = np.iinfo(values.dtype).max
