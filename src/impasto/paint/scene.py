@@ -6,7 +6,7 @@ Everything that paints or only thinks of painting begins here: sizes of the leve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,8 +19,9 @@ from impasto.network.regions import ALL, Regions
 from impasto.options import INITS, check_word
 from impasto.paint import idle, levels, masking, paintings, starts
 from impasto.paint.masking import Masks
-from impasto.pictures import color, detail
+from impasto.pictures import color, detail, exif, sources
 from impasto.pictures.copies import copies
+from impasto.pictures.exif import About
 from impasto.pictures.read import Picture, Source, read
 from impasto.pictures.resize import fit, resize
 from impasto.recipe import Recipe
@@ -38,7 +39,7 @@ class Scene:
     `original`: the content, RGB 0…1, 3×H×W, at full size; `alpha`: its alpha, 1×H×W, or None. `content` and `styles`:
     what the transfer works on, of one channel where it works on luminance. `start`: where it begins, as `content`.
     `masks`: where they count. `blend`: a share of each style, with a sum of 1. `inputs`: names and SHA-256 by role.
-    `notices`: for the user. `even`: whether the content has one colour.
+    `notices`: for the user. `even`: whether the content has one colour. `about`: what the photo says of itself.
     """
 
     recipe: Recipe
@@ -52,6 +53,7 @@ class Scene:
     inputs: Mapping[str, Any]
     notices: tuple[str, ...]
     even: bool = False
+    about: About = field(default_factory=About, repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -189,6 +191,8 @@ def prepare(
     if not several:
         raise OptionError("styles: at least one style picture is needed")
     blend = shares(recipe, len(several))
+    content = sources.blob(content, "content") or content
+    about = exif.about(content, "content")  # before a Pillow image is loaded, and its file perhaps closed
     source = read(content, "content")
     pictures = {"content": [source], "styles": [read(style, "style") for style in several]}
     if recipe.init not in INITS:
@@ -218,6 +222,8 @@ def prepare(
         even=even,
     )
     read_notices = [notice for given in pictures.values() for picture in given for notice in picture.notices]
+    if about.damaged and not any("EXIF" in notice for notice in source.notices):
+        read_notices.append(f"content {source.name}: its EXIF block is damaged; what can be read of it is used")
     told = [notice for one in ready for notice in one.notices]
     return Scene(
         recipe=recipe,
@@ -234,6 +240,7 @@ def prepare(
         },
         notices=(*read_notices, *notices, *told, *more, *masks.notices, *idle.notices(recipe, size, even=even)),
         even=even,
+        about=about,
     )
 
 
