@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from impasto.cli.console import Console
-from impasto.cli.flags import FILES, HERE, Elsewhere, Quiet, RecipeFile, named, recipe_from, with_recipe_flags
+from impasto.cli.flags import (
+    FILES,
+    HERE,
+    Elsewhere,
+    Format,
+    KeepExif,
+    Quiet,
+    RecipeFile,
+    named,
+    recipe_from,
+    with_recipe_flags,
+)
+from impasto.files import FORMATS
 
 if TYPE_CHECKING:
     from impasto.work.jobs import Entry
@@ -33,8 +45,9 @@ def batch(
         Parameter(group=FILES, help="each: every photo with every style; all: every photo with all styles blended."),
     ] = "each",
     form: Annotated[
-        Literal["png", "jpg", "webp", "tif"], Parameter(name="--format", group=FILES, help="Format of the results.")
+        Format, Parameter(name="--format", group=FILES, help="Format of the results: png, jpeg, webp or tiff.")
     ] = "png",
+    keep_exif: KeepExif = False,
     recipe: RecipeFile = None,
     quiet: Quiet = False,
     elsewhere: Elsewhere = HERE,
@@ -48,9 +61,11 @@ def batch(
     base = read_recipe(recipe)[0] if recipe is not None else None
     made = recipe_from(options, base)
     with Console(quiet=quiet) as console:
-        found = many.jobs(photos, style, made, out, pairs=pairs, tell=lambda text: console.notices([text]))
+        found = many.jobs(
+            photos, style, made, out, pairs=pairs, keep_exif=keep_exif, tell=lambda text: console.notices([text])
+        )
     with console, elsewhere.carrier() as carry:
-        entries = jobs.run(found, out, suffix=f".{form}", carry=carry, tell=console.tell)
+        entries = jobs.run(found, out, suffix=FORMATS[form], carry=carry, tell=console.tell)
     report(entries, console)
 
 

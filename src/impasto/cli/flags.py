@@ -25,6 +25,7 @@ __all__ = [
     "HERE",
     "Elsewhere",
     "Format",
+    "KeepExif",
     "Quiet",
     "RecipeFile",
     "gather",
@@ -44,6 +45,15 @@ ADDRESS = re.compile(r"auto|local|(ray://)?[^/\\\s]+:\d+")  # as Ray takes it
 FILES = Group("Files and messages", sort_key=-1)
 JOBS = Group("Where the jobs run", sort_key=-1)
 OUT = ("-o", "--output")
+KeepExif = Annotated[
+    bool,
+    Parameter(
+        group=FILES,
+        negative=(),
+        show_default=False,
+        help="Hand on the photo's date, camera, author and copyright; never the place. DPI are always handed on.",
+    ),
+]
 Format = Literal["png", "jpeg", "webp", "tiff", "jpg", "tif"]
 STAND_IN = "\0"  # for `-` on its way through cyclopts, which would take it for a flag; no file is called so
 Quiet = Annotated[bool, Parameter(group=FILES, negative=(), show_default=False, help="Show errors only.")]

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from impasto.cli import instant, streams
 from impasto.cli.console import Console
-from impasto.cli.flags import FILES, Format, Quiet, named, one, recipe_from, with_recipe_flags
+from impasto.cli.flags import FILES, Format, KeepExif, Quiet, named, one, recipe_from, with_recipe_flags
 from impasto.cli.painting import Painting
 from impasto.cli.paths import OFTEN, Paths, target
 from impasto.cli.streams import STANDARD
@@ -64,6 +64,7 @@ def paint(
             "output and folders.",
         ),
     ] = None,
+    keep_exif: KeepExif = False,
     recipe: Annotated[
         Path | None,
         Parameter(
@@ -142,6 +143,7 @@ def paint(
         keep_previews=keep_previews,
         checkpoint=checkpoint,
         kept=not no_checkpoint,
+        keep_exif=keep_exif,
         form=FORMATS[form] if form else "",
         overwrite=overwrite,
         origin=origin,
@@ -191,6 +193,8 @@ def _prepare(paths: Paths, recipe: Recipe, console: Console) -> Transfer:
     transfer.keep_buffers()
     check_format(paths.output, transfer.scene.size, paths.suffix)
     console.notices(transfer.notices)
+    if paths.keep_exif and not transfer.scene.about.tags:
+        console.notices(["--keep-exif: the photo says neither date nor camera nor author; there is nothing to keep"])
     if metadata.other_inputs(paths.origin, transfer.scene.inputs):
         console.notices(["the recipe was made with other pictures; the result will be another one"])
     return transfer

@@ -126,6 +126,7 @@ class Painting:
             "keep_previews": paths.keep_previews,
             "overwrite": paths.overwrite,
             "form": paths.form,
+            "keep_exif": paths.keep_exif,
         }
         return {"command": command, "folder": os.getcwd(), "saved": self.saved}  # noqa: PTH109  (text, as it is stored)
 
@@ -159,19 +160,20 @@ class Painting:
 
         Before, the checkpoint is told what will lie there: a run that goes on may replace it.
         """
-        output = self.paths.output
+        output, keep = self.paths.output, self.paths.keep_exif
         if self.keeper.kept or self.stopped:
-            self.saved = hashlib.sha256(result.encode(self.paths.suffix)).hexdigest()
+            self.saved = hashlib.sha256(result.encode(self.paths.suffix, keep_exif=keep)).hexdigest()
             self.keeper.write()
         try:
             if self.paths.piped:
-                streams.write(result.encode(self.paths.suffix))
+                streams.write(result.encode(self.paths.suffix, keep_exif=keep))
             else:
-                result.save(output, overwrite=self.paths.replaces(output), suffix=self.paths.suffix)
+                replaces = self.paths.replaces(output)
+                result.save(output, overwrite=replaces, suffix=self.paths.suffix, keep_exif=keep)
         except OutputError as error:
             elsewhere = Path(tempfile.mkdtemp(prefix="impasto-")) / f"{self.paths.beside.stem}.png"
             try:
-                result.save(elsewhere)
+                result.save(elsewhere, keep_exif=keep)
             except OutputError:
                 elsewhere.parent.rmdir()
                 raise error from None

@@ -48,6 +48,7 @@ class Paths:
     checkpoint: Path | None = None
     kept: bool = True
     form: str = ""
+    keep_exif: bool = False
     overwrite: bool = False
     origin: Mapping[str, Any] = field(default_factory=dict)
     ours: frozenset[Path] = frozenset()

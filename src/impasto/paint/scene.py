@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,9 @@ from impasto.network.regions import ALL, Regions
 from impasto.options import INITS, check_word
 from impasto.paint import idle, levels, masking, memory, paintings, starts
 from impasto.paint.masking import Masks
-from impasto.pictures import color, detail
+from impasto.pictures import color, detail, exif, sources
 from impasto.pictures.copies import copies
+from impasto.pictures.exif import About
 from impasto.pictures.read import Picture, Source, read
 from impasto.pictures.reduced import Wanted
 from impasto.pictures.resize import fit, resize
@@ -40,7 +41,7 @@ class Scene:
     `original`: the content, RGB 0…1, 3×H×W, at full size; `alpha`: its alpha, 1×H×W, or None. `content` and `styles`:
     what the transfer works on, of one channel where it works on luminance. `start`: where it begins, as `content`.
     `masks`: where they count. `blend`: a share of each style, with a sum of 1. `inputs`: names and SHA-256 by role.
-    `notices`: for the user. `even`: whether the content has one colour.
+    `notices`: for the user. `even`: whether the content has one colour. `about`: what the photo says of itself.
     """
 
     recipe: Recipe
@@ -54,6 +55,7 @@ class Scene:
     inputs: Mapping[str, Any]
     notices: tuple[str, ...]
     even: bool = False
+    about: About = field(default_factory=About, repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -202,14 +204,19 @@ def prepare(
             check_word(name, role)
         return given((files or {}).get(name, name), role, max(size), among)
 
-    several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
+    several: list[Any] = list(styles) if isinstance(styles, list | tuple) else [styles]
+    several = [one if isinstance(one, str) else sources.blob(one, "style") or one for one in several]  # read once
     if not several:
         raise OptionError("styles: at least one style picture is needed")
     blend = shares(recipe, len(several))
+    content = sources.blob(content, "content") or content
+    about = exif.about(content, "content")  # before a Pillow image is loaded, and its file perhaps closed
     source = given(content, "content", recipe.size, "content")
+    if about.damaged and not any("EXIF" in notice for notice in source.notices):
+        read_notices.append(f"content {source.name}: its EXIF block is damaged; what can be read of it is used")
     size = fit(source.full_size, recipe.size)
     original, alpha, notices = paintings.photo(source, size)
-    del source
+    del source, content
 
     def style(number: int, longer: float) -> Picture:
         again = len(inputs.get("styles", ())) > number
@@ -251,6 +258,7 @@ def prepare(
         inputs={**inputs, **masks.inputs},
         notices=(*read_notices, *notices, *told, *more, *masks.notices, *idle.notices(recipe, size, even=even)),
         even=even,
+        about=about,
     )
 
 

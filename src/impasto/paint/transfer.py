@@ -127,6 +127,7 @@ class Transfer:
             seconds=self._seconds,
             inputs=self.scene.inputs,
             notices=self.notices,
+            about=self.scene.about,
         )
 
     @property

@@ -18,12 +18,14 @@ from impasto import files
 from impasto.errors import OptionError, OutputError
 from impasto.files import SUFFIXES
 from impasto.pictures.decode import Samples
+from impasto.pictures.exif import About, block, completed, with_tags
 from impasto.pictures.metadata import KEY, MAX_METADATA
 from impasto.pictures.profiles import srgb_profile
 from impasto.text import shown
 
 __all__ = ["as_shown", "check_format", "check_target", "encode", "to_array", "write", "write_image"]
 
+NOTHING = About()
 LONGEST = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels a side that the format can hold
 
 
@@ -53,10 +55,11 @@ def write(
     overwrite: bool = False,
     bits: Literal[8, 16] | None = None,
     suffix: str = "",
+    about: About = NOTHING,
 ) -> Path:
     """Write a picture by the suffix of its path, or by `suffix`, atomically, as `encode` makes it; returns the path."""
     target = check_target(path, overwrite=overwrite, size=(rgb.shape[1], rgb.shape[2]), suffix=suffix)
-    files.write(target, encode(rgb, alpha, path, metadata=metadata, bits=bits, suffix=suffix))
+    files.write(target, encode(rgb, alpha, path, metadata=metadata, bits=bits, suffix=suffix, about=about))
     return target
 
 
@@ -74,6 +77,7 @@ def encode(
     metadata: dict[str, Any] | None = None,
     bits: Literal[8, 16] | None = None,
     suffix: str = "",
+    about: About = NOTHING,
 ) -> bytes:
     """A file of float RGB 3×H×W (and alpha 1×H×W) 0…1 as bytes: PNG, JPEG, WebP or TIFF by the suffix of `name`.
 
@@ -81,7 +85,8 @@ def encode(
 
     PNG has 8 bits; TIFF has 16 unless `bits` = 8; JPEG has quality 95, 4:4:4, and shows alpha over white; WebP is
     lossless, because its lossy form always halves the colour resolution, which smears the strokes of a painting.
-    All carry the sRGB profile and no EXIF. `metadata` goes into PNG (iTXt "impasto") and TIFF (ImageDescription).
+    All carry the sRGB profile, and what `about` says of the photo: its resolution and EXIF, by default none. `metadata`
+    goes into PNG (iTXt "impasto") and TIFF (ImageDescription).
     Raises OutputError for what cannot be written, OptionError for metadata that is no JSON and for impossible bits.
     """
     suffix = check_format(name, (rgb.shape[1], rgb.shape[2]), suffix)
@@ -92,7 +97,7 @@ def encode(
     rgb, alpha = as_shown(rgb, alpha, suffix)
     values = to_array(rgb, alpha, bits or (16 if tiff else 8))
     try:
-        return _encode_tiff(values, text) if tiff else _encode(values, suffix, text)
+        return _encode_tiff(values, text, about) if tiff else _encode(values, suffix, text, about)
     except (OSError, ValueError, MemoryError) as error:
         raise OutputError(f"{shown(name)}: cannot be encoded ({shown(error) or type(error).__name__})") from error
 
@@ -141,10 +146,14 @@ def _to_json(metadata: dict[str, Any]) -> str:
     return text
 
 
-def _encode(values: Samples, suffix: str, text: str | None) -> bytes:
+def _encode(values: Samples, suffix: str, text: str | None, about: About) -> bytes:
     buffer = io.BytesIO()
     picture = Image.fromarray(values)
     common: dict[str, Any] = {"icc_profile": srgb_profile()}
+    if about.dpi is not None and suffix != ".webp":
+        common["dpi"] = about.dpi
+    if about.tags or (about.dpi is not None and suffix == ".webp"):  # which says it there only
+        common["exif"] = block(about)
     if suffix == ".png":
         notes = PngImagePlugin.PngInfo()
         if text is not None:
@@ -157,7 +166,7 @@ def _encode(values: Samples, suffix: str, text: str | None) -> bytes:
     return buffer.getvalue()
 
 
-def _encode_tiff(values: Samples, text: str | None) -> bytes:
+def _encode_tiff(values: Samples, text: str | None, about: About) -> bytes:
     import tifffile
 
     buffer = io.BytesIO()
@@ -172,5 +181,8 @@ def _encode_tiff(values: Samples, text: str | None) -> bytes:
         description=text,
         metadata=None,
         iccprofile=srgb_profile(),
+        resolution=about.dpi,
+        resolutionunit=None if about.dpi is None else "INCH",
+        extratags=with_tags(about),
     )
-    return buffer.getvalue()
+    return completed(buffer.getvalue(), about)

@@ -31,13 +31,15 @@ def jobs(
     out: Path,
     *,
     pairs: Literal["each", "all"] = "each",
+    keep_exif: bool = False,
     tell: Callable[[str], object] = lambda _: None,
 ) -> list[Job]:
     """The jobs of a batch: every photo with `each` style, or with `all` of them blended.
 
     `photos` names photos and folders of photos; `out` is where the results will go, so that they are not taken for
-    photos. Patterns are expanded. `tell` hears of files that are left out. Raises OptionError for what cannot work with
-    any photo, ImageReadError for a folder without photos, and for a style or a picture of the recipe that is none.
+    photos. Patterns are expanded. `keep_exif` as in `Result.save`. `tell` hears of files that are left out. Raises
+    OptionError for what cannot work with any photo, ImageReadError for a folder without photos, and for a style or a
+    picture of the recipe that is none.
     """
     if not photos or not styles:
         raise OptionError("at least one photo or folder, one --style and --out are needed; see impasto batch --help")
@@ -50,10 +52,15 @@ def jobs(
         if not (recipe.instant and role == "style" and _is_model(name)):
             _check(name, role)
     return [
-        Job(photo, group, recipe, "/".join((*folder, "-".join(PurePath(one).stem for one in (photo, *group)))))
+        Job(photo, group, recipe, _place(folder, (photo, *group)), keep_exif=keep_exif)
         for photo, folder in find(photos, out, tell)
         for group in groups
     ]
+
+
+def _place(folder: Sequence[str], names: Sequence[str]) -> str:
+    """Where a result belongs: in the photo's folder, named after all its pictures."""
+    return "/".join((*folder, "-".join(PurePath(name).stem for name in names)))
 
 
 def find(

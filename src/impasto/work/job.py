@@ -38,7 +38,8 @@ class Job:
     A job that is `packed` holds all its files as bytes, so that it is the same work on any machine: `files` are the
     pictures that the recipe names, by these names, and `net` is its network, if any. `suffix` is the format of the
     result, `trace` whether its steps are written down, `memory` the GiB it may take where the recipe leaves it open; 0:
-    most of what is free. `checkpoint` is the file it is kept in while it is painted, if it takes long.
+    most of what is free. `checkpoint` is the file it is kept in while it is painted, if it takes long. `keep_exif`:
+    whether the result says what the photo does (`Result.save`).
     """
 
     content: str | Blob
@@ -51,6 +52,7 @@ class Job:
     trace: bool = False
     memory: float = 0.0
     checkpoint: str = ""
+    keep_exif: bool = False
 
     @functools.cached_property
     def key(self) -> str:
@@ -72,6 +74,8 @@ class Job:
                 "net": known.checksum if known else _digest(self.net or path) + (f"@{form}" if form else ""),
             },
         }
+        if self.keep_exif:
+            made_of["exif"] = "kept"
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode("ascii")).hexdigest()
 
     def packed(self, net: Blob | None) -> Job:

@@ -88,7 +88,14 @@ def paint(job: Job, tell: Callable[[float], object], targets: Targets | None = N
         failure, result = Failure.of(error), error.result  # type: ignore[attr-defined]
     result = replace(result, recipe=job.recipe)
     said = (*result.notices, *notices)
-    return Answer(result.encode(job.suffix), text.getvalue(), result.losses, result.seconds, said, failure)
+    return Answer(
+        result.encode(job.suffix, keep_exif=job.keep_exif),
+        text.getvalue(),
+        result.losses,
+        result.seconds,
+        said,
+        failure,
+    )
 
 
 def _instant(job: Job, recipe: Recipe, files: Mapping[str, Any], targets: Targets | None) -> Answer:
