@@ -59,4 +59,4 @@ ALL = Regions()
 def digest(picture: Tensor) -> str:
     """What tells one picture C×H×W from another."""
     values = picture.detach().cpu().float().contiguous()
-    return hashlib.sha256(memoryview(values.numpy())).hexdigest() + str(tuple(values.shape))
+    return hashlib.sha256(values.numpy().data).hexdigest() + str(tuple(values.shape))
