@@ -99,7 +99,7 @@ class Instant:
             )
         if self.model.paintings and recipe.transform != "adain":
             raise OptionError(f"transform: {recipe.transform} needs the painting itself; a model knows adain only")
-        self.scene = scene.prepare(content, given, recipe, files)
+        self.scene = scene.prepare(content, given, recipe, files, self.limit)
         self.needed = self._needed()
         if self.needed > self.limit:
             height, width = self.scene.size
@@ -144,6 +144,7 @@ class Instant:
             seconds=time.perf_counter() - begun,
             inputs=own.inputs,
             notices=self.notices,
+            about=own.about,
         )
 
     def _encoder(self) -> Encoder:

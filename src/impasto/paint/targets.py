@@ -24,7 +24,7 @@ ROWS = 64
 def looking(plan: Plan, picture: tuple[int, int], painting: tuple[int, int]) -> Plan:
     """How to look at a painting whose targets are for a picture that is walked by a plan; sizes are (height, width).
 
-    A painting much larger than the picture would set the peak of memory. Follows from sizes alone: results repeat.
+    A painting much larger than the picture would set the peak of memory. Sizes alone decide: results repeat.
 
     >>> looking(Plan(), (1024, 1024), (1024, 1024)).rows, looking(Plan(), (1024, 1024), (2048, 2048)).rows
     (0, 64)
