@@ -18,7 +18,22 @@ from impasto.work.manifest import NAME, painted
 __all__ = ["find", "jobs"]
 
 OURS = re.compile(r"-[0-9a-f]{8}([0-9a-f]{8})?$")  # how the stem of a result ends
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".hif",
+    ".avif",
+    ".jxl",
+)
+# Not RAW: a JPEG of the same photo often lies beside it.
 
 
 def jobs(
