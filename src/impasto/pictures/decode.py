@@ -6,6 +6,7 @@ The arrays are H×W×C with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, al
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def decode_image(picture: Image.Image, label: str, limit: int, notices: list[str
     """Decode the current frame of a Pillow image to samples."""
     with guarded(label, notices):
         check_size(picture.size, label, limit)
-        return _samples(picture, label, notices)
+        with quiet_libtiff() if isinstance(picture, TiffImagePlugin.TiffImageFile) else nullcontext():
+            return _samples(picture, label, notices)
 
 
 def _samples(picture: Image.Image, label: str, notices: list[str], wanted: Wanted | None = None) -> Samples:

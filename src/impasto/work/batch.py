@@ -12,7 +12,7 @@ from typing import Literal
 from impasto.errors import ImageReadError, OptionError
 from impasto.files import open_file
 from impasto.options import check_word
-from impasto.pictures.formats import FORMATS, guarded, open_header
+from impasto.pictures.formats import FORMATS, guarded, open_header, told
 from impasto.recipe import Recipe
 from impasto.text import shown
 from impasto.work.folders import expanded, kinds, pictures
@@ -103,7 +103,8 @@ def _check(name: str, role: str) -> None:
     check_word(name, role)
     label = f"{role} {shown(name)}"
     with open_file(name, label) as file, guarded(label, []):
-        open_header(file, label)
+        if told(file.read(64)) in (None, "AVIF"):  # which says why not
+            open_header(file, label)
 
 
 def _results(given: str, out: Path) -> Callable[[Path], bool]:

@@ -83,20 +83,18 @@ def pictures(
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file begins like a picture; one that is damaged behind that is one, and fails in its place."""
-    from impasto.pictures.formats import guarded, open_header
+    """Whether a file begins like a picture; one that is damaged behind that is one, and fails in its place.
+
+    Not a camera's RAW file: often a JPEG of the same photo lies beside it.
+    """
+    from impasto.pictures.formats import told
 
     try:
-        with path.open("rb") as file, guarded(shown(path), []):
-            try:
-                open_header(file, shown(path))
-            except ImageReadError:
-                return False
-            except Exception:  # Pillow's parsers raise anything
-                return True
-            return True
+        with path.open("rb") as file:
+            kind = told(file.read(64))
     except OSError:  # it cannot be opened: as its name says
         return path.suffix.lower() in PICTURE
+    return kind not in (None, "RAW")
 
 
 def kinds(others: Counter[str]) -> str:
