@@ -203,3 +203,21 @@ def test_write_takes_it_likewise(tmp_path: Path) -> None:
     said = About((300, 300), ALL)
     path = write(tmp_path / "x.webp", rgb(), about=said)
     assert about(Blob.of("x", path.read_bytes()), "x") == said
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_damage_anywhere_costs_at_most_the_tags(form: str) -> None:
+    data, counted = photo(form, exif_of(across=300.0, down=300.0, unit=2)).data, 0
+    for changed in hostile.mutations(data, 300):
+        said = about(Blob.of("x", changed), "x")
+        counted += bool(said.tags)
+        for suffix in FORMS.values() if said.damaged and said.tags else ():
+            again = about(Blob.of("x", encode(rgb(), None, f"x{suffix}", about=said)), "x")
+            assert again.tags.keys() == said.tags.keys()
+    assert counted > 30
+
+
+@pytest.mark.parametrize("suffix", FORMS.values())
+def test_photographer_and_editor(suffix: str) -> None:
+    said = About(tags={33432: "photographer\0editor", 42036: "a\x1b[2J\n"})
+    assert about(Blob.of("x", encode(rgb(), None, f"x{suffix}", about=said)), "x").tags == said.tags

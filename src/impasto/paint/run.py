@@ -65,8 +65,9 @@ def stylize(
 ) -> Result:
     """Paint the content in the style of one or several pictures; `options` are fields of Recipe by name.
 
-    Paths, the bytes of files as `impasto.Blob`, Pillow images, arrays H×W×3 and tensors 3×H×W are accepted alike;
-    `files` holds those that options name, as in `stylize(photo, [a, b], mask=("sky", "rest"), files={"sky": array})`.
+    Paths, the bytes of files (also as `impasto.Blob`), open files, Pillow images, arrays H×W×3 and tensors 3×H×W are
+    accepted alike; `files` holds those that options name, as in
+    `stylize(photo, [a, b], mask=("sky", "rest"), files={"sky": array})`.
     `checkpoint` is a file that the run is kept in, every half minute; where it is there already, the run goes on from
     it, and ends as it would have without the stop. It is removed at the end. Raises ImageReadError, WeightsError and
     OptionError before the work (also for a checkpoint of another run), DivergenceError and MemoryShortError (with the

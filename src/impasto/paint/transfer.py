@@ -30,7 +30,8 @@ __all__ = ["Transfer"]
 class Transfer:
     """One transfer: read and prepared when it is made, carried out by `steps`, with a `result` at any moment.
 
-    `content` and each of `styles` may be a path, the bytes of a file, a Pillow image, an array H×W×3 or a tensor 3×H×W.
+    `content` and each of `styles` may be a path, the bytes of a file, an open file, a Pillow image, an array H×W×3 or a
+    tensor 3×H×W.
     `files` holds pictures that the recipe names (`Recipe.init`, `mask`, `style_mask`, `keep`), by these names, and
     `net` stands in place of `Recipe.net`, so that none of them need lie on this machine. Transfers one after the other
     may share `targets`. Raises ImageReadError, WeightsError, OptionError or MemoryShortError before any work is done.
