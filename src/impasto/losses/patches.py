@@ -8,6 +8,7 @@ matches is one pass over the map.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -130,10 +131,11 @@ class Blocks:
         several = max(1, PRODUCTS // (F.shape[2] * (WINDOW + SIDE - 1) * self.windows[0, 0].numel()))
         groups = list(zip(torch.split(self.windows, several, 1), torch.split(inverse, several), strict=True))
         rows = max(1, PRODUCTS // (F.shape[2] * groups[0][0][0].numel()) - SIDE + 1)
+        space = F.new_empty(2, min(rows + SIDE - 1, F.shape[1]) * F.shape[2] * groups[0][0][0].numel())
         found = []
         for first in range(0, F.shape[1] - SIDE + 1, rows):
             part = F[:, first : first + rows + SIDE - 1]
-            best = [_most_similar(part, *group) for group in groups]
+            best = [_most_similar(part, *group, space) for group in groups]
             value, group = torch.stack([value for value, _ in best]).max(0)
             index = torch.stack([index for _, index in best]).gather(0, group[None])[0]
             found.append((value, index + group * groups[0][1].numel()))
@@ -209,15 +211,27 @@ class Target:
         return (self.count * (F - self.mean).square()).sum() + self.spread
 
 
-def _most_similar(F: Tensor, windows: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
-    """For each block of F, N×h×w, the largest ⟨Ψ_i, Ψ_j⟩ · `inverse`_j of the windows' blocks, and its number."""
-    products = (F.flatten(1).T @ windows.flatten(1)).view(*F.shape[1:], *windows.shape[1:])
-    column = products[:-2, :, :, :-2] + products[1:-1, :, :, 1:-1]
+def _most_similar(F: Tensor, windows: Tensor, inverse: Tensor, space: Tensor) -> tuple[Tensor, Tensor]:
+    """For each block of F, N×h×w, the largest ⟨Ψ_i, Ψ_j⟩ · `inverse`_j of the windows' blocks, and its number.
+
+    `space`, 2×n: where n products and their sums are put, so that no gaps are left between buffers of many sizes.
+    """
+    h, w, several, a, b = *F.shape[1:], *windows.shape[1:]
+    ours, theirs = F.flatten(1).T, windows.flatten(1)
+    products = torch.mm(ours, theirs, out=_part(space[0], len(ours), theirs.shape[1])).view(h, w, several, a, b)
+    column = _part(space[1], h - 2, w, several, a - 2, b)
+    torch.add(products[:-2, :, :, :-2], products[1:-1, :, :, 1:-1], out=column)
     column += products[2:, :, :, 2:]
-    block = column[:, :-2, ..., :-2] + column[:, 1:-1, ..., 1:-1]
+    block = _part(space[0], h - 2, w - 2, several, a - 2, b - 2)  # the products have been used
+    torch.add(column[:, :-2, ..., :-2], column[:, 1:-1, ..., 1:-1], out=block)
     block += column[:, 2:, ..., 2:]
     value, index = block.mul_(inverse).flatten(2).max(2)
     return value, index
+
+
+def _part(space: Tensor, *shape: int) -> Tensor:
+    """The beginning of a buffer in a shape."""
+    return space[: math.prod(shape)].view(shape)
 
 
 def _parts(seen: Seen, name: str) -> Tensor | None:

@@ -12,15 +12,17 @@ import torch
 
 from impasto.paint import groups
 
-__all__ = ["BASE", "GIB", "ROOMY", "available", "give_back", "history", "keep_buffers", "resident"]
+__all__ = ["GIB", "available", "give_back", "history", "keep_buffers", "resident", "working"]
 
 GIB = 2**30
-BASE = 0.45 * GIB  # Python, torch and the libraries
+BASE = 0.45 * GIB  # Python, torch and the libraries, on devices where it cannot be measured
+FIRST_USE = 0.04 * GIB  # what the libraries add as they first work
 SHARE = 0.7  # of the free memory that is taken without being asked
 HISTORY_BYTES = 0.6 * GIB
 MOVES = 20
-ROOMY = 1.2  # times the estimate that must be allowed before buffers are kept, as they leave gaps
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # of glibc's mallopt
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4  # of glibc's mallopt
+KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
+GIVE = {MMAP_THRESHOLD: 2**17, TRIM_THRESHOLD: 2**17, TOP_PAD: 2**17}
 
 
 def available(device: torch.device) -> float:
@@ -41,6 +43,14 @@ def resident() -> float:
     return float(psutil.Process().memory_info().rss)
 
 
+def working(device: torch.device) -> float:
+    """Bytes that this process takes on a device before it paints, with what the libraries add as they first work."""
+    if device.type != "cpu":
+        return BASE
+    give_back()
+    return resident() + FIRST_USE
+
+
 def give_back() -> None:
     """Let the system have what this process keeps of what it has let go, as between one level and the next."""
     trim = _glibc("malloc_trim")
@@ -49,18 +59,19 @@ def give_back() -> None:
 
 
 def keep_buffers(needed: float, limit: float) -> bool:
-    """Let the process keep the memory of one step for the next; returns whether it does.
+    """Let the process keep the memory of one step for the next, where `needed` bytes are within the limit.
 
-    glibc gives every large buffer back to the system, which then clears it page by page again: a sixth of the time of a
-    step, and above 2000 pixels up to half. Done for the whole process, so for programs to ask for, not for a library;
-    not where memory is scarce.
+    Returns whether it does. glibc gives every large buffer back to the system, which then clears it page by page
+    again: a sixth of the time of a step, and above 2000 pixels up to half. Done for the whole process, so for programs
+    to ask for, not for a library; where memory is scarce, every block above 128 KiB is given back instead, so that no
+    gaps stay between others.
     """
     mallopt = _glibc("mallopt")
-    if mallopt is None or ROOMY * needed > limit:
+    if mallopt is None:
         return False
-    settings = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-    done = [int(mallopt(ctypes.c_int(key), ctypes.c_int(value))) for key, value in settings.items()]
-    return min(done) == 1
+    keep = needed <= limit
+    done = [mallopt(ctypes.c_int(key), ctypes.c_int(value)) for key, value in (KEEP if keep else GIVE).items()]
+    return keep and min(done) == 1
 
 
 def history(height: int, width: int) -> tuple[int, torch.dtype]:
