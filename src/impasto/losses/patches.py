@@ -102,19 +102,22 @@ class Blocks:
 
         `weights`, h×w: what counts of it; a block is looked through where at least half as much counts as anywhere.
         """
-        A = wide(A)
-        counted = A.new_ones(1, *A.shape[1:]) if weights is None else weights[None].to(A)
+        exact = torch.promote_types(A.dtype, torch.float32)
+        counted = A.new_ones(1, *A.shape[1:], dtype=exact) if weights is None else weights[None].to(A.device, exact)
         down, across = (side - SIDE + 1 for side in A.shape[1:])
         if min(down, across) > 0 and down * across > CANDIDATES:
             tall, broad = min(WINDOW, down), min(WINDOW, across)
             corners = [(y, x) for y in range(0, down - tall + 1, tall) for x in range(0, across - broad + 1, broad)]
             kept = thinned(len(corners), max(1, CANDIDATES // (tall * broad)), seed).tolist()
-            both = torch.cat([A, counted])
-            cut = [both[:, y:, x:][:, : tall + SIDE - 1, : broad + SIDE - 1] for y, x in (corners[k] for k in kept)]
-            self.windows, counted = torch.split(torch.stack(cut, 1), [len(A), 1])
-            counted = counted[0]
+            A, counted = (
+                torch.stack(
+                    [F[:, y:, x:][:, : tall + SIDE - 1, : broad + SIDE - 1] for y, x in (corners[k] for k in kept)], 1
+                )
+                for F in (A, counted)
+            )
+            self.windows, counted = wide(A), counted[0]
         else:
-            self.windows = A[:, None]
+            self.windows = wide(A)[:, None]
         self.lengths = _lengths(self.windows)
         self.counted = avg_pool2d(counted, SIDE, 1) if self.lengths.numel() else self.lengths
         if self.lengths.numel():

@@ -20,14 +20,14 @@ from impasto.paint.memory import history
 from impasto.paint.targets import looking
 from impasto.recipe import Recipe
 
-__all__ = ["Level", "backward", "forward", "maps", "peak"]
+__all__ = ["Level", "backward", "forward", "maps", "peaks"]
 
 Size = tuple[int, int]
 
 FLOAT, PLACE = 4, 8  # bytes of a float32 and of the place of a maximum
 PICTURE = 3 * FLOAT  # bytes of a pixel
 OPTIMISER = 9  # pictures that it holds beside its history: points, gradients, directions
-PREPARED = 2  # float pictures at once while the network's input is made, border and all
+PREPARED = 3  # float pictures at once while the network's input is made, border and all
 GROWING = 4  # pictures at once while a painting's grain is measured
 SAVED = 5  # pictures at once while one is finished and encoded
 DOUBLES = 9  # numbers of float64 a pixel that a palette is compared in
@@ -53,13 +53,14 @@ class Level:
     made: int = 0
 
 
-def peak(encoder: Encoder, recipe: Recipe, level: Level) -> float:
-    """Bytes at the peak of a level, beside what is there before it."""
+def peaks(encoder: Encoder, recipe: Recipe, level: Level) -> tuple[float, float]:
+    """Bytes at the peak of beginning a level, and of painting it, beside what is there before it."""
     ways = [objective.looks(recipe)] + ([objective.looks(recipe, apart=True)] if level.apart else [])
-    return max(_peak(encoder, recipe, level, looks) for looks in ways)
+    found = [_peaks(encoder, recipe, level, looks) for looks in ways]
+    return max(begun for begun, _ in found), max(painted for _, painted in found)
 
 
-def _peak(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Look]) -> float:
+def _peaks(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Look]) -> tuple[float, float]:
     pixels, several = _area(level.size), (*level.paintings, *level.copies)
     begin = 4 * PICTURE * pixels  # where it starts, the best one, the content and what is matched, at this size
     painted = PICTURE * (level.made + sum(map(_area, level.copies)))
@@ -87,7 +88,7 @@ def _peak(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Look
     step = state + _kept(encoder, recipe, level, of) + _pixels(recipe, pixels) + there_and_back
     renewed = state + _kept(encoder, recipe, level, of) + between + _renewed(encoder, recipe, level)
     saved = state + _kept(encoder, recipe, level, of) + SAVED * PICTURE * pixels
-    return max(targets, growing, step, renewed, saved)
+    return max(targets, growing), max(step, renewed, saved)
 
 
 def forward(encoder: Encoder, size: Size, looks: Collection[Look], plan: Plan) -> float:
@@ -114,14 +115,15 @@ def backward(encoder: Encoder, size: Size, looks: Collection[Look], plan: Plan) 
     """Bytes at the peak of one evaluation, there and back, and those held between; beside targets and pictures."""
     item = encoder.dtype.itemsize
     tall, wide = _bordered(encoder, size)
-    depth = deepest_block(look.layer for look in looks)
+    wanted = {look.layer for look in looks}
+    depth = deepest_block(wanted)
     most, kept = 0.0, 0.0
     for block in range(1, depth + 1):
         rows, high, across = _rows(block, tall, wide, plan)
         channels = encoder.channels(block)
         widest = max(channels.widest, channels.start)
         places = widest * across / 4 * (PLACE if block < depth else 0)  # of the maxima, a row
-        made = channels.made * item
+        made = (channels.made + sum(encoder.width(name) for name in wanted if name.startswith(f"conv{block}"))) * item
         kept += channels.start * high * across * item
         busy: float = GRADIENTS * widest * rows * across * item
         if block in plan.kept:

@@ -209,7 +209,6 @@ class Transfer:
     def _round(self, turn: _Round, begin: Place | None) -> Iterator[tuple[optimize.Step, Tensor]]:
         """The steps of a round, from its beginning or from a place within it, and the best picture after each."""
         function = self.objective(turn.level, again=turn.before > 0, apart=turn.apart)
-        memory.give_back()  # what making the targets took
         stands = begin.optimizer if begin else None
         if begin is not None and stands is not None:
             function.match_again(begin.matched)
@@ -236,7 +235,8 @@ class Transfer:
         A first guess of 1/f brings the colours of the first level; on finer ones, where they stand, 1/√f is quicker.
         """
         size = self.scene.sizes[turn.level]
-        start = self.scene.finer(self._best, turn.level).to(self.device)
+        with memory.scattered():
+            start = self.scene.finer(self._best, turn.level).to(self.device)
         common: dict[str, Any] = {"renew": function.renew, "place": stands, "mark": mark}
         if self.recipe.optimizer == "adam":
             return optimize.adam(function, start, turn.count, learning_rate=self.recipe.learning_rate, **common)

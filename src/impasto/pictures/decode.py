@@ -44,7 +44,7 @@ def decode_file(blob: Blob, label: str, limit: int, notices: list[str], wanted: 
     with guarded(label, notices):
         picture = open_header(file, label)
         check_size(picture.size, label, limit)
-        reduced.draft(picture, wanted, label)
+        reduced.draft(picture, wanted, label, len(blob.data))
         values = _deep_tiff(file, picture, label, limit, notices)
         if values is None:
             values = _samples(picture, label, notices, wanted)
