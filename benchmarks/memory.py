@@ -6,6 +6,10 @@ Every size is a process of its own that works at full size alone, for as many ev
 history: memory grows until then. Peak memory is the whole process's, the reading of the pictures included; on CUDA the
 device's peak stands beside it. The pictures are seeded ones of each size, written as files first, in another process:
 neither time nor memory depends on what they show.
+
+    python benchmarks/memory.py --random 40 --seed 0 --out FOLDER
+
+measures random combinations instead (combinations.py).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import combinations
 import common
 
 # Nothing else is imported here: on Linux a new process starts with its parent's peak of memory.
@@ -102,6 +107,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--style", type=Path, help="a painting in place of the seeded picture")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--random", type=int, default=0, help="so many random combinations in place of sizes")
+    parser.add_argument("--seed", type=int, default=0, help="of the random combinations")
+    parser.add_argument("--vgg19", help="a file of VGG-19, for a part of the random combinations")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's choice")
     return parser.parse_args()
 
@@ -154,6 +162,13 @@ def main() -> None:
     """Measure every size, and write the results."""
     given = arguments()
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.random:
+        rows = combinations.measure(given.random, given.seed, given.vgg19, given.threads, make)
+        about = common.fresh(_about, given.device, given.threads)
+        record = {"about": about, "seed": given.seed, "rows": rows}
+        text = f"{common.caption(about)}; seed {given.seed}.\n\n{combinations.table(rows)}"
+        common.write(given.out, "memory_random", record, text)
+        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in given.sizes:

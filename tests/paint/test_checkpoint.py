@@ -275,7 +275,7 @@ def test_another_network_other_threads_and_versions_are_refused(
 def test_the_network_is_walked_as_before_whatever_memory_is_free_now(begun: Path, make: Any) -> None:
     """Strips change the order of sums."""
     transfer = make()
-    other = [Need(Plan(rows=8, kept=frozenset()), need.bytes) for need in transfer.needs]
+    other = [Need(Plan(rows=8, kept=frozenset()), need.bytes, need.kept) for need in transfer.needs]
     before = [need.plan for need in transfer.needs]
     transfer.needs = other
     Keeper(begun, transfer).resume()

@@ -3,6 +3,8 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,8 @@ from impasto.errors import MemoryShortError
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
 from impasto.network.tiles import WHOLE, Plan
-from impasto.paint import estimate, memory
+from impasto.paint import estimate, memory, phases
+from impasto.paint.estimate import Load
 
 ENCODER = Encoder(plain.weights(), border=0)
 LOOKS = [
@@ -24,36 +27,72 @@ LOOKS = [
 SIZE = (3000, 4000)
 
 
-def need(plan: Plan, size: tuple[int, int] = SIZE) -> float:
-    return estimate.need(ENCODER, size, LOOKS, plan)
+def load(
+    size: tuple[int, int] = SIZE, base: float = 0.0, painting: tuple[int, int] = (300, 400), **options: Any
+) -> Load:
+    """One level of a size, with one painting, L-BFGS at its fullest."""
+    return Load(ENCODER, Recipe(**options), base, (size,), (99,), (painting,))
 
 
 def test_less_is_kept_where_less_memory_is() -> None:
     plans = [WHOLE, Plan(256, frozenset({3, 4, 5})), Plan(256, frozenset()), Plan(16, frozenset())]
-    needs = [need(plan) for plan in plans]
-    assert needs == sorted(needs, reverse=True)
+    needs = [load().need(0, plan) for plan in plans]
+    found = [need.bytes for need in needs]
+    assert found == sorted(found, reverse=True)
+    assert all(need.kept > need.bytes for need in needs)
     for limit, expected in [
-        (memory.ROOMY * needs[0], WHOLE),
-        (needs[0], plans[1]),  # strips whose buffers can be kept rather than one piece without
-        (memory.ROOMY * needs[2], plans[2]),
-        (needs[3], plans[3]),
+        (estimate.SURE * needs[0].kept, WHOLE),
+        (estimate.SURE * needs[1].kept, plans[1]),  # strips whose buffers can be kept rather than one piece without
+        (estimate.SURE * needs[2].kept, plans[2]),
+        (estimate.SURE * needs[3].bytes, plans[3]),
     ]:
-        assert estimate.choose(ENCODER, SIZE, LOOKS, limit=limit).plan == expected
-    least = estimate.choose(ENCODER, SIZE, LOOKS, limit=0.0)
-    assert least.plan == Plan(8, frozenset())
-    assert least.bytes == need(least.plan)
+        assert estimate.choose(load(), 0, limit=limit).plan == expected
+    least = estimate.choose(load(), 0, limit=0.0)
+    assert least == load().need(0, Plan(8, frozenset()))
 
 
 def test_strips_can_be_fixed() -> None:
-    assert estimate.choose(ENCODER, SIZE, LOOKS, limit=1e15, rows=24).plan.rows == 24
+    assert estimate.choose(load(), 0, limit=1e15, rows=24).plan.rows == 24
 
 
 def test_twice_the_sides_is_four_times_the_pictures_and_maps() -> None:
-    fixed = memory.BASE + ENCODER.bytes
-    small, large = (need(WHOLE, (2048 * k, 2048 * k)) - fixed for k in (2, 4))
-    # both sizes are above the one where the history is at its shortest, so everything is in proportion to pixels
+    """Beside matrices, which no size changes, everything is in proportion to pixels; history is at its shortest."""
+    small, large = (load((2048 * k, 2048 * k), border=0).need(0, WHOLE).bytes for k in (2, 4))
     assert memory.history(4096, 4096) == memory.history(8192, 8192) == (3, torch.bfloat16)
     assert large == pytest.approx(4 * small, rel=0.01)
+
+
+def test_what_the_process_has_already_comes_on_top() -> None:
+    assert load(base=5e9).need(0, WHOLE).bytes == pytest.approx(load().need(0, WHOLE).bytes + 5e9)
+
+
+def test_short_runs_fill_less_of_the_history() -> None:
+    size = (300, 400)
+    full, short = load(size), replace(load(size), counts=(3,))
+    moves = memory.history(*size)[0] - 2
+    held = 2 * moves * 3 * 300 * 400 * 4
+    assert full.need(0, WHOLE).bytes - short.need(0, WHOLE).bytes == pytest.approx(estimate.GAPS * held)
+
+
+def test_a_large_painting_and_several_need_more_than_a_small_one() -> None:
+    """In its own size a painting is looked at in strips: it costs what its pixels do, not all its maps at once."""
+    size = (384, 512)
+    small, large = (load(size, painting=own).need(0, WHOLE).bytes for own in ((384, 512), (3072, 4096)))
+    whole = estimate.GAPS * phases.forward(ENCODER, (3072, 4096), LOOKS, WHOLE)
+    pixels = 3072 * 4096
+    assert small + 24 * pixels < large < whole
+    alone = replace(load(size, style_loss="neighbours"), counts=(1,))  # the targets are the peak, not the history
+    several = replace(alone, paintings=((384, 512),) * 3)
+    maps = 2 * 96 * 128 * 4 * sum(ENCODER.width(name) for name in ("relu1_1", "relu2_1"))  # of two more, in places
+    assert several.need(0, WHOLE).bytes > alone.need(0, WHOLE).bytes + maps
+
+
+def test_the_terms_of_one_look_by_hand() -> None:
+    """A map of relu4_1 of 64×64 pixels, 8×8 positions, float32; a Gram matrix of relu1_1; neither has a border."""
+    width = ENCODER.width("relu4_1")
+    assert phases.maps(ENCODER, (64, 64), [Look("relu4_1", "map")]) == width * 64 * 4
+    assert phases.maps(ENCODER, (64, 64), [Look("relu1_1", "gram")]) == ENCODER.width("relu1_1") ** 2 * 4
+    assert phases.maps(ENCODER, (64, 64), [Look("relu1_1", "map", step=4)]) == ENCODER.width("relu1_1") * 256 * 4
 
 
 def test_history_depends_on_the_size_alone() -> None:
@@ -63,14 +102,14 @@ def test_history_depends_on_the_size_alone() -> None:
 
 
 def test_the_largest_picture_that_fits() -> None:
-    limit = estimate.choose(ENCODER, (1500, 2000), LOOKS, limit=0.0).bytes
-    longer = estimate.largest(ENCODER, SIZE, LOOKS, limit)
+    limit = estimate.SURE * estimate.choose(load().at(2000), 0, limit=0.0).bytes
+    longer = estimate.largest(load(), limit)
     assert longer in (1920, 1984)  # a multiple of 64 below 2000; history is cut in whole moves
-    assert estimate.largest(ENCODER, SIZE, LOOKS, 0.0) == 0
+    assert estimate.largest(load(), 0.0) == 0
 
 
 def test_buffers_are_kept_only_where_memory_is_ample() -> None:
-    assert not memory.keep_buffers(needed=1.0, limit=1.1)
+    assert not memory.keep_buffers(needed=1.1, limit=1.0)
 
 
 def test_what_an_earlier_picture_kept_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ matches is one pass over the map.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -101,19 +102,22 @@ class Blocks:
 
         `weights`, h×w: what counts of it; a block is looked through where at least half as much counts as anywhere.
         """
-        A = wide(A)
-        counted = A.new_ones(1, *A.shape[1:]) if weights is None else weights[None].to(A)
+        exact = torch.promote_types(A.dtype, torch.float32)
+        counted = A.new_ones(1, *A.shape[1:], dtype=exact) if weights is None else weights[None].to(A.device, exact)
         down, across = (side - SIDE + 1 for side in A.shape[1:])
         if min(down, across) > 0 and down * across > CANDIDATES:
             tall, broad = min(WINDOW, down), min(WINDOW, across)
             corners = [(y, x) for y in range(0, down - tall + 1, tall) for x in range(0, across - broad + 1, broad)]
             kept = thinned(len(corners), max(1, CANDIDATES // (tall * broad)), seed).tolist()
-            both = torch.cat([A, counted])
-            cut = [both[:, y:, x:][:, : tall + SIDE - 1, : broad + SIDE - 1] for y, x in (corners[k] for k in kept)]
-            self.windows, counted = torch.split(torch.stack(cut, 1), [len(A), 1])
-            counted = counted[0]
+            A, counted = (
+                torch.stack(
+                    [F[:, y:, x:][:, : tall + SIDE - 1, : broad + SIDE - 1] for y, x in (corners[k] for k in kept)], 1
+                )
+                for F in (A, counted)
+            )
+            self.windows, counted = wide(A), counted[0]
         else:
-            self.windows = A[:, None]
+            self.windows = wide(A)[:, None]
         self.lengths = _lengths(self.windows)
         self.counted = avg_pool2d(counted, SIDE, 1) if self.lengths.numel() else self.lengths
         if self.lengths.numel():
@@ -130,10 +134,11 @@ class Blocks:
         several = max(1, PRODUCTS // (F.shape[2] * (WINDOW + SIDE - 1) * self.windows[0, 0].numel()))
         groups = list(zip(torch.split(self.windows, several, 1), torch.split(inverse, several), strict=True))
         rows = max(1, PRODUCTS // (F.shape[2] * groups[0][0][0].numel()) - SIDE + 1)
+        space = F.new_empty(2, min(rows + SIDE - 1, F.shape[1]) * F.shape[2] * groups[0][0][0].numel())
         found = []
         for first in range(0, F.shape[1] - SIDE + 1, rows):
             part = F[:, first : first + rows + SIDE - 1]
-            best = [_most_similar(part, *group) for group in groups]
+            best = [_most_similar(part, *group, space) for group in groups]
             value, group = torch.stack([value for value, _ in best]).max(0)
             index = torch.stack([index for _, index in best]).gather(0, group[None])[0]
             found.append((value, index + group * groups[0][1].numel()))
@@ -209,15 +214,27 @@ class Target:
         return (self.count * (F - self.mean).square()).sum() + self.spread
 
 
-def _most_similar(F: Tensor, windows: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
-    """For each block of F, N×h×w, the largest ⟨Ψ_i, Ψ_j⟩ · `inverse`_j of the windows' blocks, and its number."""
-    products = (F.flatten(1).T @ windows.flatten(1)).view(*F.shape[1:], *windows.shape[1:])
-    column = products[:-2, :, :, :-2] + products[1:-1, :, :, 1:-1]
+def _most_similar(F: Tensor, windows: Tensor, inverse: Tensor, space: Tensor) -> tuple[Tensor, Tensor]:
+    """For each block of F, N×h×w, the largest ⟨Ψ_i, Ψ_j⟩ · `inverse`_j of the windows' blocks, and its number.
+
+    `space`, 2×n: where n products and their sums are put, so that no gaps are left between buffers of many sizes.
+    """
+    h, w, several, a, b = *F.shape[1:], *windows.shape[1:]
+    ours, theirs = F.flatten(1).T, windows.flatten(1)
+    products = torch.mm(ours, theirs, out=_part(space[0], len(ours), theirs.shape[1])).view(h, w, several, a, b)
+    column = _part(space[1], h - 2, w, several, a - 2, b)
+    torch.add(products[:-2, :, :, :-2], products[1:-1, :, :, 1:-1], out=column)
     column += products[2:, :, :, 2:]
-    block = column[:, :-2, ..., :-2] + column[:, 1:-1, ..., 1:-1]
+    block = _part(space[0], h - 2, w - 2, several, a - 2, b - 2)  # the products have been used
+    torch.add(column[:, :-2, ..., :-2], column[:, 1:-1, ..., 1:-1], out=block)
     block += column[:, 2:, ..., 2:]
     value, index = block.mul_(inverse).flatten(2).max(2)
     return value, index
+
+
+def _part(space: Tensor, *shape: int) -> Tensor:
+    """The beginning of a buffer in a shape."""
+    return space[: math.prod(shape)].view(shape)
 
 
 def _parts(seen: Seen, name: str) -> Tensor | None:

@@ -131,7 +131,10 @@ class Walk:
                 self._inputs[block + 1] = end
             if not grad:
                 del self._inputs[block]
-        whole = {look: torch.cat(several, 1) if len(several) > 1 else several[0] for look, several in parts.items()}
+        whole = {}
+        for look in list(parts):  # one after the other, so that parts and wholes are not there twice
+            several = parts.pop(look)
+            whole[look] = torch.cat(several, 1) if len(several) > 1 else several[0]
         return {**whole, **{look: self._mean(look, total) for look, total in sums.items()}}
 
     @torch.no_grad()

@@ -16,10 +16,11 @@ from impasto.losses.gaussians import exact, gaussian
 from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
 from impasto.network.regions import ALL, Regions
+from impasto.network.tiles import WHOLE, Plan
 from impasto.onepass import models, painting
 from impasto.onepass.decoder import LEVELS, Decoder
 from impasto.onepass.painting import GRID, Way
-from impasto.paint import estimate, memory, scene
+from impasto.paint import memory, phases, scene
 from impasto.paint.result import Result
 from impasto.paint.targets import Targets
 from impasto.pictures import color
@@ -33,6 +34,8 @@ BORDER = 32  # px reflected around a picture, so that the edge of the network do
 HELD = 0.5  # of what is left of the memory, for maps that are kept
 PLANES = 8  # float32 pictures alive at once
 DEEP = 4  # maps of relu4_1 alive at once
+STRIPS = 512  # channels of a strip's maps alive at once, at full size
+PLANS = (WHOLE, *(Plan(rows, frozenset()) for rows in (256, 128, 64, 32)))
 
 
 def instant(
@@ -124,7 +127,7 @@ class Instant:
         encoder = self._encoder()
         decoder = Decoder(self.model.tensors, device=self.device, dtype=encoder.dtype)
         photo = _padded(own.content.expand(3, *own.size))
-        plan = estimate.choose(encoder, _size(photo), [Look(LEVELS[0], "map")], limit=self.limit).plan
+        plan = self._plan(encoder, _size(photo), [Look(LEVELS[0], "map")])
         held = max(0.0, HELD * (self.limit - self.needed))
         picture = painting.paint(
             encoder, decoder, photo, self._way(encoder, photo), look=self.targets.look, plan=plan, held=held
@@ -176,7 +179,7 @@ class Instant:
             looks = [Look(level, "moments", "style") for level in LEVELS] + [Look(LEVELS[0], "map", "style")] * swaps
             for one, regions in zip(several, counted, strict=True):
                 pixels = one.expand(3, *one.shape[1:])
-                plan = estimate.choose(encoder, _size(pixels), looks, limit=self.limit).plan
+                plan = self._plan(encoder, _size(pixels), looks)
                 seen = self.targets.look(encoder, pixels, looks, plan, regions)
                 moments.append({look.layer: gaussian(exact(S)) for look, S in seen.items() if look.kind == "moments"})
                 if swaps:
@@ -199,15 +202,21 @@ class Instant:
             seed=recipe.seed,
         )
 
+    def _plan(self, encoder: Encoder, size: tuple[int, int], looks: Sequence[Look]) -> Plan:
+        """How a picture is walked: in one piece or in the widest strips that there is room for."""
+        room = self.limit - memory.working(self.device) - encoder.bytes
+        fitting = (plan for plan in PLANS if phases.forward(encoder, size, looks, plan) <= room)
+        return next(fitting, PLANS[-1])
+
     def _needed(self) -> float:
-        """Bytes at the least: strips of maps, the deepest ones whole, and pictures."""
-        height, width = self.scene.size
+        """Bytes at the least: the network as far as relu4_1, then strips of maps, the deepest ones whole."""
+        encoder, (height, width) = self._encoder(), self.scene.size
         area = (height + 2 * BORDER) * (width + 2 * BORDER)
-        encoder = self._encoder()
-        walk = estimate.choose(encoder, (height, width), [Look(LEVELS[0], "map")], limit=0.0).bytes
+        looks = [Look(LEVELS[0], "map")]
         deep = area / GRID**2 * encoder.width(LEVELS[0]) * 4 * DEEP
-        strips = (painting.STRIP + 8) * width * 4 * 4 * 128
-        return max(walk, memory.BASE + encoder.bytes + deep + strips + area * 12 * PLANES)
+        strips = (painting.STRIP + 8) * width * 4 * STRIPS
+        walk = phases.forward(encoder, (height, width), looks, PLANS[-1])
+        return memory.working(self.device) + encoder.bytes + area * 12 * PLANES + max(walk, deep + strips)
 
 
 def _model(styles: Source | Sequence[Source]) -> tuple[models.Model, list[Source]]:

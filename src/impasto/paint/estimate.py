@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from impasto.errors import MemoryShortError
-from impasto.layers import BLOCKS, scale_of
-from impasto.network.convolutions import deepest_block
 from impasto.network.encoder import Encoder
-from impasto.network.looks import Look
 from impasto.network.tiles import WHOLE, Plan
-from impasto.paint import objective
-from impasto.paint.memory import BASE, GIB, ROOMY, history
+from impasto.paint import memory, objective, phases
+from impasto.paint.memory import GIB
 from impasto.paint.scene import Scene
 from impasto.paint.targets import Targets
+from impasto.pictures.copies import sizes_of
 from impasto.pictures.resize import fit, resize
+from impasto.recipe import Recipe
 
-__all__ = ["Need", "choose", "largest", "need", "planned", "plans", "seconds"]
+__all__ = ["Load", "Need", "choose", "largest", "planned", "plans", "seconds"]
 
-PICTURES = 9  # float32 pictures that the optimiser holds beside its history
-SCRATCH = 1.25  # what convolutions lay out anew, and what the allocator leaves between blocks
+GAPS, GAPS_KEPT = 1.05, 1.35  # what the allocator leaves between blocks; the same where buffers are kept
+SURE = 1.05  # times the estimate that must be allowed
 WIDE = (256, 128, 64)  # rows of strips; up to 20 % slower than a picture in one piece
 CELL = 4  # rows: a strip holds whole cells of a grid that losses look at
 NARROW = (32, 16, 8)  # slower still, as strips overlap
@@ -32,35 +31,89 @@ PACE_STEPS = 3  # evaluations of it, of which the quickest counts
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes at the peak of one level, and the way of walking they are for."""
+    """Bytes at the peak of one level, and the way of walking they are for; `kept`: where buffers are kept."""
 
     plan: Plan
     bytes: float
+    kept: float
 
 
-def plans(scene: Scene, encoder: Encoder, limit: float) -> list[Need]:
+@dataclass(frozen=True)
+class Load:
+    """What a scene asks for: `sizes` of its levels with their evaluations, `counts`, and the `paintings` at full size.
+
+    `base`: bytes of the process before it paints, with its pictures and what the network's first use adds; `pictures`:
+    those of the pictures.
+    """
+
+    encoder: Encoder
+    recipe: Recipe
+    base: float
+    sizes: tuple[tuple[int, int], ...]
+    counts: tuple[int, ...]
+    paintings: tuple[tuple[int, int], ...]
+    pictures: float = 0.0
+
+    @classmethod
+    def of(cls, scene: Scene, encoder: Encoder) -> Load:
+        """That of a scene whose pictures, and whose network, are in memory already."""
+        own = tuple((style.shape[1], style.shape[2]) for style in scene.styles)
+        base = memory.working(encoder.device) + encoder.bytes
+        here = encoder.device.type == "cpu"
+        return cls(
+            encoder, scene.recipe, base, tuple(scene.sizes), tuple(scene.evaluations), own, scene.bytes if here else 0.0
+        )
+
+    def need(self, level: int, plan: Plan) -> Need:
+        """That of a level, counted from 0, that is walked by a plan."""
+        size, full, recipe = self.sizes[level], self.sizes[-1], self.recipe
+        paintings = tuple(fit(one, max(1, round(max(one) * max(size) / max(full)))) for one in self.paintings)
+        losses = recipe.style_losses()
+        kinds = recipe.match_copies if losses.get("neighbours") or losses.get("patches") else ()
+        painted = phases.Level(
+            size,
+            plan,
+            paintings,
+            copies=tuple(other for one in paintings for other in sizes_of(one, kinds)),
+            made=sum(a * b for (a, b), own in zip(paintings, self.paintings, strict=True) if (a, b) != own),
+            moves=0 if recipe.optimizer == "adam" else min(memory.history(*size)[0], self.counts[level] - 1),
+            apart=bool(losses.get("neighbours") and recipe.polish) and size == full,
+        )
+        begin, paint = phases.peaks(self.encoder, recipe, painted)
+        several = (max(GAPS * begin, gaps * paint) for gaps in (GAPS, GAPS_KEPT))
+        return Need(plan, *(self.base + peak for peak in several))
+
+    def at(self, longer: int) -> Load:
+        """The same with a result of another longer side."""
+        scale = longer / max(self.sizes[-1])
+        sizes, paintings = (tuple(_scaled(one, scale) for one in several) for several in (self.sizes, self.paintings))
+        pictures = self.pictures * scale**2
+        return replace(
+            self, base=self.base - self.pictures + pictures, sizes=sizes, paintings=paintings, pictures=pictures
+        )
+
+
+def plans(load: Load, limit: float) -> list[Need]:
     """How each level is walked within `limit` bytes.
 
     Raises MemoryShortError, saying what would fit, for a size that cannot.
     """
-    looks = objective.looks(scene.recipe)
-    needs = [choose(encoder, size, looks, limit=limit, rows=scene.recipe.tile) for size in scene.sizes]
-    most = needs[-1].bytes
+    needs = [choose(load, level, limit=limit, rows=load.recipe.tile) for level in range(len(load.sizes))]
+    most = SURE * max(need.bytes for need in needs)
     if most <= limit:
         return needs
-    fits = largest(encoder, scene.size, looks, limit)
+    fits = largest(load, limit)
     remedy = f"--size {fits} fits" if fits else "no size fits"
-    height, width = scene.size
+    height, width = load.sizes[-1]
     raise MemoryShortError(
-        f"{width}×{height} pixels need about {most / GIB:.1f} GiB of memory,"
-        f" {limit / GIB:.1f} GiB may be used; {remedy}"
+        f"{width}×{height} pixels need about {most / GIB:.2g} GiB of memory,"
+        f" {limit / GIB:.2g} GiB may be used; {remedy}"
     )
 
 
-def planned(scene: Scene, encoder: Encoder, ways: Sequence[Plan], limit: float) -> list[Need]:
+def planned(load: Load, ways: Sequence[Plan], limit: float) -> list[Need]:
     """What levels need that are walked in given ways; raises MemoryShortError where that is above `limit` bytes."""
-    looks = objective.looks(scene.recipe)
-    needs = [Need(plan, need(encoder, size, looks, plan)) for size, plan in zip(scene.sizes, ways, strict=True)]
+    needs = [load.need(level, plan) for level, plan in enumerate(ways)]
     most = max(need.bytes for need in needs)
     if most > limit:
         raise MemoryShortError(
@@ -94,46 +147,8 @@ def seconds(scene: Scene, needs: list[Need], encoder: Callable[[int], Encoder], 
     return min(taken) / _bordered(size, border) * sum(work)
 
 
-def need(encoder: Encoder, size: tuple[int, int], looks: Collection[Look], plan: Plan) -> float:
-    """Estimated peak of bytes, process included, of one evaluation of a picture of `size` (height, width).
-
-    Whole maps are kept: those of the content and the styles as targets, those of the result with their gradients.
-    """
-    item, (height, width) = encoder.dtype.itemsize, size
-    tall, wide = height + 2 * encoder.border, width + 2 * encoder.border
-    depth = deepest_block(look.layer for look in looks)
-    starts: list[float] = []
-    kept = strip = 0.0
-    for block in range(1, depth + 1):
-        area = tall * wide / 4 ** (block - 1)
-        rows = min(plan.rows or tall, tall >> (block - 1))
-        whole = rows >= tall >> (block - 1)
-        channels = encoder.channels(block)
-        starts.append(channels.start * area * item)
-        made = channels.made * item
-        reach = 0 if whole else 2 * BLOCKS[block]
-        busy = (made + 4 * channels.widest * item) * (rows + reach) * wide / 2 ** (block - 1)
-        if block in plan.kept:
-            kept += made * area
-            busy -= made * rows * wide / 2 ** (block - 1)
-        strip = max(strip, busy)
-    # On the way back through a block: what all blocks so far start from, and the gradients by two of these.
-    inputs = max(sum(starts[: b + 1]) + sum(starts[b : b + 2]) for b in range(depth))
-    targets = 0.0
-    for look in looks:
-        if look.kind == "map":
-            # That of the result with its gradient, and in float32 the target, the difference and what leads back to it.
-            each = 2 * item + 4 * 4 if look.whose == "result" else item
-            targets += encoder.width(look.layer) * tall * wide / max(look.step, scale_of(look.layer)) ** 2 * each
-        elif look.kind == "rows" and look.step:  # their targets
-            targets += encoder.width(look.layer) * tall * wide / max(look.step, scale_of(look.layer)) ** 2 * 4
-    moves, precision = history(height, width)
-    pictures = 3 * height * width * (4 * PICTURES + 2 * moves * precision.itemsize)
-    return float(BASE + encoder.bytes + pictures + targets + SCRATCH * (inputs + kept + strip))
-
-
-def choose(encoder: Encoder, size: tuple[int, int], looks: Collection[Look], *, limit: float, rows: int = 0) -> Need:
-    """The fastest way of walking that stays within `limit` bytes, or the smallest there is; `rows` fixes the strips.
+def choose(load: Load, level: int, *, limit: float, rows: int = 0) -> Need:
+    """The fastest way of walking a level within `limit` bytes, or the smallest there is; `rows` fixes the strips.
 
     Wide strips whose buffers can be kept from step to step are faster than larger buffers that are given back.
     """
@@ -142,21 +157,24 @@ def choose(encoder: Encoder, size: tuple[int, int], looks: Collection[Look], *, 
         plans = [Plan(rows, DEEP), Plan(rows, NONE)]
     else:
         plans = [WHOLE, *(Plan(n, DEEP) for n in WIDE), *(Plan(n, NONE) for n in WIDE + NARROW)]
-    needs = [Need(plan, need(encoder, size, looks, plan)) for plan in plans]
-    roomy = [one for one in needs if ROOMY * one.bytes <= limit and one.plan.rows not in NARROW]
-    fitting = [one for one in needs if one.bytes <= limit]
+    needs = [load.need(level, plan) for plan in plans]
+    roomy = [one for one in needs if SURE * one.kept <= limit and one.plan.rows not in NARROW]
+    fitting = [one for one in needs if SURE * one.bytes <= limit]
     return next(iter(roomy + fitting), min(needs, key=lambda one: one.bytes))
 
 
-def largest(encoder: Encoder, shape: tuple[int, int], looks: Collection[Look], limit: float) -> int:
+def largest(load: Load, limit: float) -> int:
     """The longer side, in steps of 64 px, of the largest picture of this shape within `limit` bytes; 0 if none is."""
-    longest, fits = max(shape), 0
-    for longer in range(64, longest, 64):
-        height, width = (max(1, round(side * longer / longest)) for side in shape)
-        if choose(encoder, (height, width), looks, limit=limit).bytes > limit:
+    last, fits = len(load.sizes) - 1, 0
+    for longer in range(64, max(load.sizes[-1]), 64):
+        if SURE * choose(load.at(longer), last, limit=limit).bytes > limit:
             break
         fits = longer
     return fits
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _bordered(size: tuple[int, int], border: int) -> int:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import psutil
 import torch
 
 from impasto.paint import groups
 
-__all__ = ["BASE", "GIB", "ROOMY", "available", "give_back", "history", "keep_buffers", "resident"]
+__all__ = ["GIB", "available", "give_back", "history", "keep_buffers", "resident", "scattered", "working"]
 
 GIB = 2**30
-BASE = 0.45 * GIB  # Python, torch and the libraries
+BASE = 0.45 * GIB  # Python, torch and the libraries, on devices where it cannot be measured
+FIRST_USE = 0.055 * GIB  # what the libraries add as they first work
 SHARE = 0.7  # of the free memory that is taken without being asked
 HISTORY_BYTES = 0.6 * GIB
 MOVES = 20
-ROOMY = 1.2  # times the estimate that must be allowed before buffers are kept, as they leave gaps
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # of glibc's mallopt
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4  # of glibc's mallopt
+KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
+GIVE = {MMAP_MAX: 2**16, MMAP_THRESHOLD: 2**17, TRIM_THRESHOLD: 2**17, TOP_PAD: 2**17}
 
 
 def available(device: torch.device) -> float:
@@ -41,6 +44,14 @@ def resident() -> float:
     return float(psutil.Process().memory_info().rss)
 
 
+def working(device: torch.device) -> float:
+    """Bytes that this process takes on a device before it paints, with what the libraries add as they first work."""
+    if device.type != "cpu":
+        return BASE
+    give_back()
+    return resident() + FIRST_USE
+
+
 def give_back() -> None:
     """Let the system have what this process keeps of what it has let go, as between one level and the next."""
     trim = _glibc("malloc_trim")
@@ -49,18 +60,31 @@ def give_back() -> None:
 
 
 def keep_buffers(needed: float, limit: float) -> bool:
-    """Let the process keep the memory of one step for the next; returns whether it does.
+    """Let the process keep the memory of one step for the next, where `needed` bytes are within the limit.
 
-    glibc gives every large buffer back to the system, which then clears it page by page again: a sixth of the time of a
-    step, and above 2000 pixels up to half. Done for the whole process, so for programs to ask for, not for a library;
-    not where memory is scarce.
+    Returns whether it does. glibc gives every large buffer back to the system, which then clears it page by page
+    again: a sixth of the time of a step, and above 2000 pixels up to half. Done for the whole process, so for programs
+    to ask for, not for a library; where memory is scarce, every block above 128 KiB is given back instead, so that no
+    gaps stay between others.
     """
-    mallopt = _glibc("mallopt")
-    if mallopt is None or ROOMY * needed > limit:
-        return False
-    settings = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-    done = [int(mallopt(ctypes.c_int(key), ctypes.c_int(value))) for key, value in settings.items()]
-    return min(done) == 1
+    _Buffers.kept = needed <= limit and _set(KEEP)
+    if not _Buffers.kept:
+        _set(GIVE)
+    return _Buffers.kept
+
+
+@contextmanager
+def scattered() -> Iterator[None]:
+    """For work that needs many buffers of many sizes once: they are given back at once, also where others are kept."""
+    if not _Buffers.kept:
+        yield
+        return
+    _set(GIVE)
+    try:
+        yield
+    finally:
+        give_back()
+        _set(KEEP)
 
 
 def history(height: int, width: int) -> tuple[int, torch.dtype]:
@@ -72,6 +96,20 @@ def history(height: int, width: int) -> tuple[int, torch.dtype]:
     if MOVES * 4 * numbers <= HISTORY_BYTES:
         return MOVES, torch.float32
     return max(3, min(MOVES, int(HISTORY_BYTES / (2 * numbers)))), torch.bfloat16
+
+
+class _Buffers:
+    """Whether this process keeps the memory of one step for the next: a setting of the C library, and so of all."""
+
+    kept = False
+
+
+def _set(settings: Mapping[int, int]) -> bool:
+    """Settings of glibc's mallopt; whether they were taken."""
+    mallopt = _glibc("mallopt")
+    if mallopt is None:
+        return False
+    return min(int(mallopt(ctypes.c_int(key), ctypes.c_int(value))) for key, value in settings.items()) == 1
 
 
 def _glibc(name: str) -> Callable[..., int] | None:

@@ -16,6 +16,7 @@ from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
 from impasto.network.regions import ALL, Regions
 from impasto.network.tiles import WHOLE, Plan, Walk, observe
+from impasto.paint import memory
 from impasto.paint.optimize import Evaluation
 from impasto.paint.scene import Scene
 from impasto.paint.targets import Targets, looking
@@ -51,24 +52,26 @@ def at(
     area = scene.size[0] * scene.size[1] / (height * width)
     paintings = scene.paintings(size)
     mix = scene.mix(best, size, alone=apart).expand(3, height, width)
-    return compared(
-        recipe,
-        encoder,
-        content,
-        paintings,
-        blend=scene.blend,
-        area=area,
-        plan=plan,
-        look=targets.look,
-        mix=mix,
-        regions=scene.masks.at(size),
-        visible=scene.masks.seen(size),
-        region=scene.masks.regions,
-        style_regions=scene.style_regions(size),
-        free=scene.masks.changed(size),
-        copies=scene.copies(size),
-        apart=apart,
-    )
+    copies = scene.copies(size)
+    with memory.scattered():
+        return compared(
+            recipe,
+            encoder,
+            content,
+            paintings,
+            blend=scene.blend,
+            area=area,
+            plan=plan,
+            look=targets.look,
+            mix=mix,
+            regions=scene.masks.at(size),
+            visible=scene.masks.seen(size),
+            region=scene.masks.regions,
+            style_regions=scene.style_regions(size),
+            free=scene.masks.changed(size),
+            copies=copies,
+            apart=apart,
+        )
 
 
 def compared(

@@ -41,7 +41,8 @@ class Scene:
     `original`: the content, RGB 0…1, 3×H×W, at full size; `alpha`: its alpha, 1×H×W, or None. `content` and `styles`:
     what the transfer works on, of one channel where it works on luminance. `start`: where it begins, as `content`.
     `masks`: where they count. `blend`: a share of each style, with a sum of 1. `inputs`: names and SHA-256 by role.
-    `notices`: for the user. `even`: whether the content has one colour. `about`: what the photo says of itself.
+    `notices`: for the user. `even`: whether the content has one colour. `about`: what the photo says of itself. `read`:
+    bytes of the process, about, at the peak of reading the pictures.
     """
 
     recipe: Recipe
@@ -56,11 +57,18 @@ class Scene:
     notices: tuple[str, ...]
     even: bool = False
     about: About = field(default_factory=About, repr=False)
+    read: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the result."""
         return self.original.shape[1], self.original.shape[2]
+
+    @property
+    def bytes(self) -> float:
+        """Of its pictures."""
+        several = [self.original, self.content, self.start, *self.styles]
+        return float(sum({one.data_ptr(): one.nbytes for one in several}.values()))
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
@@ -191,9 +199,13 @@ def prepare(
     """
     inputs: dict[str, list[dict[str, str]]] = {}
     read_notices: list[str] = []
+    peaks: list[float] = []
 
     def given(source: Source, role: str, longer: float, among: str = "") -> Picture:
-        picture = read(source, role, Wanted(longer, limit - memory.resident() if limit < math.inf else limit))
+        before = memory.resident()
+        wanted = Wanted(longer, limit - before)
+        picture = read(source, role, wanted)
+        peaks.append(before + wanted.needed)
         if among:
             inputs.setdefault(among, []).append({"name": picture.name, "sha256": picture.sha256})
             read_notices.extend(picture.notices)
@@ -259,6 +271,7 @@ def prepare(
         notices=(*read_notices, *notices, *told, *more, *masks.notices, *idle.notices(recipe, size, even=even)),
         even=even,
         about=about,
+        read=max(peaks),
     )
 
 

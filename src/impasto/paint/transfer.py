@@ -56,7 +56,8 @@ class Transfer:
         self.limit = recipe.max_memory * memory.GIB or memory.available(self.device)
         self.scene = scene.prepare(content, styles, recipe, files, self.limit)
         self.weights = self.targets.weights(net or recipe.net)
-        self.needs = estimate.plans(self.scene, self.encoder(recipe.border), self.limit)
+        self.needs = estimate.plans(self._load(), self.limit)
+        self._keeping = False
         self.taken = 0  # evaluations done
         self._best = resize(self.scene.start, self.scene.sizes[0])
         self._losses: Mapping[str, float] = {}
@@ -72,7 +73,7 @@ class Transfer:
     @property
     def peak(self) -> float:
         """Bytes at the peak, estimated, this process included."""
-        return max(need.bytes for need in self.needs)
+        return max(self.scene.read, *(need.kept if self._keeping else need.bytes for need in self.needs))
 
     @torch.inference_mode(mode=False)
     def expected_seconds(self) -> float:
@@ -81,13 +82,17 @@ class Transfer:
 
     def keep_buffers(self) -> bool:
         """Keep the memory of one step for the next, where there is room: `memory.keep_buffers`, for programs."""
-        return memory.keep_buffers(self.peak, self.limit)
+        self._keeping = memory.keep_buffers(estimate.SURE * max(need.kept for need in self.needs), self.limit)
+        return self._keeping
 
     def encoder(self, border: int) -> Encoder:
         """The network on this transfer's device, seeing so many pixels of border."""
         recipe = self.recipe
         dtype = choose_precision(recipe.precision, self.device)
         return Encoder(self.weights, pooling=recipe.pooling, border=border, device=self.device, dtype=dtype)
+
+    def _load(self) -> estimate.Load:
+        return estimate.Load.of(self.scene, self.encoder(self.recipe.border))
 
     def objective(self, level: int, *, again: bool = False, apart: bool = False) -> Objective:
         """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size.
@@ -159,7 +164,7 @@ class Transfer:
         if place.picture.ndim != 3 or any(tuple(one.shape) != shape for one in held):
             raise ValueError("it is of another size")
         if place.plans != tuple(need.plan for need in self.needs):
-            self.needs = estimate.planned(self.scene, self.encoder(self.recipe.border), place.plans, self.limit)
+            self.needs = estimate.planned(self._load(), place.plans, self.limit)
         self._begin, self._best, self._losses = place, place.picture, place.losses
         self.taken, self._seconds = place.taken, place.seconds
 
@@ -208,7 +213,6 @@ class Transfer:
     def _round(self, turn: _Round, begin: Place | None) -> Iterator[tuple[optimize.Step, Tensor]]:
         """The steps of a round, from its beginning or from a place within it, and the best picture after each."""
         function = self.objective(turn.level, again=turn.before > 0, apart=turn.apart)
-        memory.give_back()  # what making the targets took
         stands = begin.optimizer if begin else None
         if begin is not None and stands is not None:
             function.match_again(begin.matched)
@@ -235,7 +239,8 @@ class Transfer:
         A first guess of 1/f brings the colours of the first level; on finer ones, where they stand, 1/√f is quicker.
         """
         size = self.scene.sizes[turn.level]
-        start = self.scene.finer(self._best, turn.level).to(self.device)
+        with memory.scattered():
+            start = self.scene.finer(self._best, turn.level).to(self.device)
         common: dict[str, Any] = {"renew": function.renew, "place": stands, "mark": mark}
         if self.recipe.optimizer == "adam":
             return optimize.adam(function, start, turn.count, learning_rate=self.recipe.learning_rate, **common)

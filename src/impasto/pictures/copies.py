@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-__all__ = ["copies"]
+__all__ = ["copies", "sizes_of"]
 
 TILT = 7.5  # degrees, either way
 SCALES = (0.95, 1.05)
@@ -32,6 +32,19 @@ def copies(picture: Tensor, kinds: Iterable[str]) -> list[Tensor]:
         else:
             found += [_scaled(picture, scale) for scale in SCALES]
     return found
+
+
+def sizes_of(size: tuple[int, int], kinds: Iterable[str]) -> list[tuple[int, int]]:
+    """Height and width of each of `copies` of a picture of a size.
+
+    >>> sizes_of((20, 40), ["turned", "scaled"])
+    [(40, 20), (20, 40), (40, 20), (19, 38), (21, 42)]
+    """
+    height, width = size
+    turned = [(width, height), size, (width, height)]
+    scaled = [(max(1, round(scale * height)), max(1, round(scale * width))) for scale in SCALES]
+    found = {"turned": turned, "mirrored": [size], "tilted": [size, size], "scaled": scaled}
+    return [own for kind in dict.fromkeys(kinds) for own in found[kind]]
 
 
 def _tilted(picture: Tensor, angle: float) -> Tensor:

@@ -53,7 +53,7 @@ def decode_file(blob: Blob, label: str, limit: int, notices: list[str], wanted: 
                 return _tiff(blob.data, label, limit, notices)
         picture = open_header(io.BytesIO(blob.data), label, notices)
         check_size(picture.size, label, limit)
-        reduced.draft(picture, wanted, label)
+        reduced.draft(picture, wanted, label, len(blob.data))
         deep = picture.format == "PNG" and blob.data[24] == 16
         if picture.format == "AVIF":
             about, bits = heif.about(blob.data)

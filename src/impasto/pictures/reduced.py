@@ -18,7 +18,7 @@ __all__ = ["BYTES", "Wanted", "draft", "reduce", "times"]
 
 MUCH, SPARE = 8, 4  # times the length that is wanted: from where on a picture is reduced, and what is left at least
 BYTES = 18  # of each pixel while a picture is read and resized: its samples, as floats, and one channel apart
-DECODED = 10  # of each pixel that is decoded and then reduced
+DECODED = 4  # of each pixel that is decoded and then reduced
 GIB = 2**30
 KINDS = (JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile)
 REDUCIBLE = (*KINDS, BmpImagePlugin.BmpImageFile)
@@ -49,18 +49,24 @@ def times(size: tuple[int, int], longer: float) -> int:
     return int(2 ** math.floor(math.log2(max(size) / (SPARE * longer))))
 
 
-def draft(picture: ImageFile.ImageFile, wanted: Wanted, label: str) -> None:
-    """Prepare a picture that is not decoded yet; raises MemoryShortError for one that there is no room for."""
+def draft(picture: ImageFile.ImageFile, wanted: Wanted, label: str, file: int = 0) -> None:
+    """Prepare a picture that is not decoded yet, whose file has so many bytes.
+
+    Raises MemoryShortError for one that there is no room for.
+    """
     wanted.size = width, height = picture.size
     factor = times(picture.size, wanted.longer)
     if factor > 1 and isinstance(picture, JpegImagePlugin.JpegImageFile):
         picture.draft(picture.mode, (width // factor, height // factor))
     left = BYTES / times(picture.size, wanted.longer) ** 2 if _reducible(picture) else BYTES
-    wanted.needed = picture.size[0] * picture.size[1] * max(left, DECODED)
+    pixels = picture.size[0] * picture.size[1] * max(left, DECODED)
+    wanted.needed = pixels + file
     if wanted.needed > wanted.room:
+        most = max(0.0, (wanted.room - file) / pixels * width * height / 1e6)
         raise MemoryShortError(
-            f"{label}: reading its {width}×{height} pixels needs about {wanted.needed / GIB:.1f} GiB of memory beside"
-            f" what is in use, {max(0.0, wanted.room) / GIB:.1f} GiB may be used; make the picture smaller first"
+            f"{label}: reading its {width}×{height} pixels needs about {wanted.needed / GIB:.2g} GiB of memory beside"
+            f" what is in use, {max(0.0, wanted.room) / GIB:.2g} GiB may be used; make it smaller first, {most:.2g}"
+            " megapixels fit"
         )
 
 
