@@ -2,8 +2,9 @@
 
     python distill/instant.py --photos PHOTOS --art PAINTINGS --work FOLDER --out instant.safetensors
 
-Closed form first, then steps of gradients; FOLDER holds a checkpoint, so that the same command goes on where a run was
-cut, and a line a hundred steps in `curve.csv`.
+Closed form first, then steps of gradients; a second run with `--start`, larger crops and a lower rate goes on from the
+first one's result (docs/instant.md has both commands). FOLDER holds a checkpoint, so that the same command goes on
+where a run was cut, and a line a hundred steps in `curve.csv`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--style", type=float, default=8.0)
+    parser.add_argument("--rate", type=float, default=0.01, help="of Adam, in units of each tensor's own size")
+    parser.add_argument("--start", type=Path, help="a decoder to go on from, in place of the closed form")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list-pairs", type=int, default=0, help="print so many pairs of pictures held out, and end")
     options = parser.parse_args()
@@ -53,13 +56,14 @@ def main() -> None:
     material = Material(options)
     encoder = Encoder(load("lite"), border=0, dtype=torch.bfloat16)
     begun = options.work / "start.pt"
+    if not begun.exists() and options.start:
+        torch.save(dict(models.read(options.start).tensors), begun)
     if not begun.exists():
         generator = torch.Generator().manual_seed(options.seed)
         pictures = [material.photo(224) if n % 2 else material.painting(224) for n in range(BEGUN)]
         torch.save(start(Encoder(load("lite"), border=0), pictures, generator), begun)
-    fitter = Fitter(
-        encoder, torch.load(begun, weights_only=True), Plan(options.steps, style=options.style), options.seed
-    )
+    plan = Plan(options.steps, rate=options.rate, style=options.style)
+    fitter = Fitter(encoder, torch.load(begun, weights_only=True), plan, options.seed)
     keep_buffers(0, math.inf)  # a sixth of the time otherwise
     state = options.work / "state.pt"
     if state.exists():
@@ -111,7 +115,8 @@ def _save(fitter: Fitter, options: argparse.Namespace) -> None:
     part = options.work / "state.part"
     torch.save(fitter.state(), part)
     part.replace(options.work / "state.pt")
-    command = f"distill/instant.py --steps {options.steps} --style {options.style:g} --seed {options.seed}"
+    given = {name: getattr(options, name) for name in ("steps", "batch", "side", "style", "rate", "seed")}
+    command = " ".join(["distill/instant.py", *(f"--{name} {value:g}" for name, value in given.items())])
     about = {"made_by": command, "step": fitter.done, "licence": "CC BY 4.0, made from VGG-19 (see NOTICE)"}
     options.out.write_bytes(models.encode(fitter.averaged, load("lite").sha256, [], about))
 

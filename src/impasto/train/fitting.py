@@ -1,7 +1,7 @@
 """Fitting a decoder by gradient: what its pictures should be, and steps of Adam towards that.
 
 A step paints a batch of photos in a batch of paintings, in one pass, and looks at the results through the encoder:
-content is the relative squared distance to the photo's relu4_1, style that of the Gram matrices of relu1_1 … relu4_1
+content is the relative squared distance to the photo's relu4_1, style that of the Gram matrices of relu1_1 … relu5_1
 to the painting's (report, eqs 1–4, in relative units), of which the root counts, so that no painting is beyond hope.
 A share of the batch has the photo itself as its painting, and should come back as it was.
 """
@@ -20,9 +20,10 @@ from impasto.network.encoder import Encoder
 from impasto.onepass import transforms
 from impasto.onepass.decoder import LEVELS, Decoder
 
-__all__ = ["Fitter", "Plan", "adain", "painted"]
+__all__ = ["STYLE", "Fitter", "Plan", "adain", "painted"]
 
 BORDER = 16  # pixels reflected around a photo, so that its maps are those of a picture that goes on
+STYLE = (*LEVELS, "relu5_1")  # layers whose Gram matrices are compared
 LEAST_STYLE = 1e-4  # below which no painting can be told from another
 
 Change = Callable[[str, Tensor], Tensor]  # of a level and its maps
@@ -119,8 +120,8 @@ class Fitter:
         return far, torch.stack(off).mean(0)
 
     def seen(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Maps of all levels of pictures B×3×s×s."""
-        return self.encoder.maps(self.encoder.scaled(pictures), frozenset(LEVELS))
+        """Maps of the levels, and of the other layers compared, of pictures B×3×s×s."""
+        return self.encoder.maps(self.encoder.scaled(pictures), frozenset(STYLE))
 
     def gram(self, level: str, maps: Tensor) -> Tensor:
         """Gram matrices B×N×N of maps B×N×h×w, in the channels of the network that a thin layer stands for."""

@@ -26,7 +26,7 @@ from impasto.onepass.models import Portrait
 from impasto.pictures import margins
 from impasto.pictures.read import Picture, Source, read
 from impasto.pictures.resize import fit, resize
-from impasto.train.fitting import LEAST_STYLE, Fitter, Losses, Plan, adain
+from impasto.train.fitting import LEAST_STYLE, STYLE, Fitter, Losses, Plan, adain
 from impasto.train.photos import Crops
 
 __all__ = ["Training", "Turn"]
@@ -35,7 +35,7 @@ SIDE, BATCH = 224, 4  # px of a crop, and crops in a step
 LONGER = 512  # px of a painting that is learnt
 SMALL = 192  # px of the picture of a painting inside a model
 EVERY = 30.0  # seconds between two looks at the photo that is held back
-RATE, STYLE = 0.01, 10.0
+RATE, STYLE_WEIGHT = 0.01, 10.0
 KEPT = "painting"
 
 
@@ -78,7 +78,7 @@ class Training:
         self.pictures = [read(one, "painting") for one in paintings]
         pixels = [_ready(one) for one in self.pictures]
         tensors = dict(models.embedded().tensors)
-        self.grams: dict[str, list[Tensor]] = {level: [] for level in LEVELS}
+        self.grams: dict[str, list[Tensor]] = {layer: [] for layer in STYLE}
         fitter = Fitter(encoder, tensors, Plan(0))
         for number, one in enumerate(pixels):
             with torch.no_grad():
@@ -87,9 +87,10 @@ class Training:
                 var, mean = torch.var_mean(seen[level].float(), (2, 3), correction=0)
                 tensors[f"{KEPT}.{number}.{level}.mean"] = mean[0]
                 tensors[f"{KEPT}.{number}.{level}.deviation"] = var[0].sqrt()
-                self.grams[level].append(fitter.gram(level, seen[level])[0])
+            for layer in STYLE:
+                self.grams[layer].append(fitter.gram(layer, seen[layer])[0])
         self.small = [_small(one) for one in pixels]
-        plan = Plan(0, rate=RATE, style=STYLE, identity=0.0)
+        plan = Plan(0, rate=RATE, style=STYLE_WEIGHT, identity=0.0)
         self.fitter = Fitter(encoder, {key: one.to(place) for key, one in tensors.items()}, plan, seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.crops = Crops(photos[1:], SIDE, self.generator)
