@@ -19,7 +19,7 @@ from impasto.recipe import Recipe
 
 __all__ = ["Load", "Need", "choose", "largest", "planned", "plans", "seconds"]
 
-GAPS, GAPS_KEPT = 1.05, 1.35  # what the allocator leaves between blocks; the same where buffers are kept
+GAPS, GAPS_KEPT = 1.1, 1.35  # what the allocator leaves between blocks; the same where buffers are kept
 SURE = 1.05  # times the estimate that must be allowed
 WIDE = (256, 128, 64)  # rows of strips; up to 20 % slower than a picture in one piece
 CELL = 4  # rows: a strip holds whole cells of a grid that losses look at

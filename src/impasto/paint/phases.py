@@ -29,11 +29,12 @@ PICTURE = 3 * FLOAT  # bytes of a pixel
 OPTIMISER = 9  # pictures that it holds beside its history: points, gradients, directions
 PREPARED = 3  # float pictures at once while the network's input is made, border and all
 GROWING = 4  # pictures at once while a painting's grain is measured
-SAVED = 5  # pictures at once while one is finished and encoded
+SAVED = 3.5  # pictures at once while one is finished and encoded
 DOUBLES = 9  # numbers of float64 a pixel that a palette is compared in
 MATRICES = {"gram": 10 * FLOAT, "moments": 12 * PLACE}  # bytes of an entry of a layer's matrices, targets and gradients
 GRADIENTS = 3  # maps of the widest layer of a block on the way back: of two layers, and between their two halves
-FORWARD = 2  # the same on the way there
+FORWARD = 2.5  # the same on the way there
+ROWS = 5  # numbers in float32 of each of the rows of a map that a loss looks at
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _peaks(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Loo
     there_and_back, between = backward(encoder, level.size, of["result"], level.plan)
     step = state + _kept(encoder, recipe, level, of) + _pixels(recipe, pixels) + there_and_back
     renewed = state + _kept(encoder, recipe, level, of) + between + _renewed(encoder, recipe, level)
-    saved = state + _kept(encoder, recipe, level, of) + SAVED * PICTURE * pixels
+    saved = state - 2 * numbers * FLOAT + _kept(encoder, recipe, level, of) + SAVED * PICTURE * pixels
     return max(targets, growing), max(step, renewed, saved)
 
 
@@ -131,6 +132,12 @@ def backward(encoder: Encoder, size: Size, looks: Collection[Look], plan: Plan) 
             kept += places * high
         else:
             busy += made * rows * across + places * rows
+        compared = [
+            encoder.width(look.layer) / look.side**2
+            for look in looks
+            if look.kind == "rows" and look.layer[4] == str(block)
+        ]
+        busy += ROWS * FLOAT * max(compared, default=0) * min(rows, high) * across
         gradient = 0 if rows >= high else channels.start * high * across * item
         after = widest * high * across / 4 * item if block < depth else 0
         most = max(most, kept + busy + gradient + after)
