@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect
 
 from impasto._version import __version__
 from impasto.errors import Failure, ImageReadError, ImpastoError, MemoryShortError, OptionError, OutputError
@@ -92,12 +93,12 @@ def _pictures(app: FastAPI, studio: Studio) -> None:
             if place is not None:
                 await run_in_threadpool(studio.discard, place)
             return Refusal({"error": error.detail}, error.status_code)
-        except BaseException:  # whoever sends has gone
-            if place is not None:
-                studio.discard(place)
-            raise
+        except ClientDisconnect:
+            await run_in_threadpool(studio.discard, place)
+            return Response(status_code=400)
         name = name_given(unquote(request.headers.get("x-name", ""), errors="replace"))
-        return JSONResponse(await run_in_threadpool(studio.take_in, place, name), 201)
+        kind = "mask" if request.headers.get("x-kind") == "mask" else "picture"
+        return JSONResponse(await run_in_threadpool(studio.take_in, place, name, kind), 201)
 
     @app.get("/api/pictures")
     def pictures() -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ DRAFT = 512  # px: longer side of an instant picture that comes before a larger 
 LARGEST = 1536  # px: longer side of a preview
 APART = 0.25  # seconds between two numbers or two previews, at least
 SHARE = 0.02  # of the time that previews may take, at most
+WARM = 128  # px: the picture that is painted before there is one
 COARSE = 128  # px: levels below it are no better to look at than the instant picture
 
 
@@ -44,16 +45,18 @@ class Painter:
         self.device = device
         self.targets = Targets()
 
-    def warm_up(self) -> None:
-        """Load what a first picture would have to wait for."""
-        photo = torch.rand(3, 64, 64)
-        Instant(photo, photo, Recipe(instant=True, size=64, device=self.device), targets=self.targets).result()
-        for _ in Transfer(photo, photo, Recipe(size=64, iterations=2, device=self.device)).steps():
-            pass
+    def warm_up(self) -> float:
+        """Load what a first picture would have to wait for; seconds for each pixel that the network looks at."""
+        photo = torch.rand(3, WARM, WARM)
+        recipe = Recipe(size=WARM, levels=1, iterations=4, device=self.device)
+        Instant(photo, photo, recipe.replace(instant=True), targets=self.targets).result()
+        times = [progress.seconds for progress in Transfer(photo, photo, recipe).steps()]
+        return (times[-1] - times[0]) / max(1, len(times) - 1) / (WARM + 2 * recipe.border) ** 2
 
     def paint(self, order: dict[str, Any], talk: Talk) -> dict[str, Any]:
         """Carry a job out; what it says at the end. Raises ImpastoError where there is no picture."""
         try:
+            talk.stopped = None
             return _Run(order, talk, self.targets).paint()
         except MemoryError:
             self.targets.clear()
@@ -66,7 +69,7 @@ class _Run:
     def __init__(self, order: dict[str, Any], talk: Talk, targets: Targets) -> None:
         self.job, self.talk, self.targets = order["job"], talk, targets
         self.folder = Path(order["folder"])
-        self.version, self.trace = order["preview"], list(order["trace"])
+        self.version = order["preview"]
         self.content, self.styles = _blob(order["content"]), [_blob(one) for one in order["styles"]]
         self.files: dict[str, Any] = {name: _blob(one) for name, one in order["files"].items()}
         self.recipe = Recipe(**order["recipe"])  # as it is written into the picture
@@ -129,7 +132,7 @@ class _Run:
         try:
             keeper.resume()
         except OptionError:
-            keeper.kept, self.trace = True, []
+            keeper.kept = True
             keeper.remove()
             self.notices.append("it could not go on where it was stopped and has begun anew")
         return keeper
@@ -148,7 +151,6 @@ class _Run:
         self.talk.say("draft", preview=self.version, width=width, height=height)
 
     def _numbers(self, progress: Progress, step: list[int]) -> None:
-        self.trace.append([step[0], _finite(progress.loss)])
         shown = self.version == 0 or not self.draft or max(progress.size) >= COARSE
         if shown and time.monotonic() >= self.next_preview and not self.stopped:
             scene = progress.transfer.scene

@@ -82,7 +82,7 @@ class Process:
             raise DiedError(f"its process was ended ({why})") from None
 
     def ask(self, message: Message, timeout: float) -> Message:
-        """Say something and wait for the answer; raises DiedError, also after `timeout` seconds, which end the process."""
+        """Say something and wait for the answer; raises DiedError, also after `timeout` seconds."""
         with self.one:
             self.start()
             self.send(message)

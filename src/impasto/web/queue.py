@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
-from impasto.errors import ImpastoError, OptionError
+from impasto.errors import Failure, OptionError
 from impasto.web.events import Hub
 from impasto.web.process import DiedError, Process
 from impasto.web.store import Job, Store
@@ -18,6 +19,7 @@ MOST = 200  # jobs that wait
 TRIES = 2  # times that a job is begun again after the server has died with it
 WRITTEN = 10.0  # seconds between two writings of a job that is painted
 LONGEST_TRACE = 200
+WARM = 60.0  # seconds that a process may take to be ready; a job waits no longer
 PATIENCE = 1.5  # seconds for the step in work when all is to end
 CHECKPOINT, START, RESULT, PREVIEW = "run.checkpoint", "start.png", "picture.png", "preview.webp"
 
@@ -33,6 +35,7 @@ class Queue:
         self._threads: list[threading.Thread] = []
         self._stopping: set[str] = set()
         self._removed: set[str] = set()
+        self._usual = 0.0  # seconds for each pixel looked at, where no job is alike
         for job in store.jobs.values():
             if job.state == "running":
                 self._left_over(job)
@@ -110,6 +113,11 @@ class Queue:
             thread.join(max(0.05, until - time.monotonic()))
         for painter in self._painters.values():
             painter.kill()
+        with self._change, suppress(OSError):
+            for job in self.store.jobs.values():
+                if job.state == "running" and job.attempts:  # it was no fault of theirs
+                    job.attempts = 0
+                    self.store.save(job)
 
     def pace(self, recipe: dict[str, Any]) -> float:
         """Seconds for each pixel looked at, by the newest jobs that are alike; 0 where nothing is known yet."""
@@ -118,23 +126,33 @@ class Queue:
             for job in sorted(self.store.jobs.values(), key=lambda one: -one.number)
             if job.state == "done" and job.work and job.seconds and _kind(job.recipe) == _kind(recipe)
         ]
-        return sorted(alike[:5])[len(alike[:5]) // 2] if alike else 0.0
+        return sorted(alike[:5])[len(alike[:5]) // 2] if alike else self._usual
 
     # one device
 
     def _serve(self, device: str, painter: Process) -> None:
-        with painter.one:
-            painter.start()
+        self._begin(painter)
         while (job := self._next(device)) is not None:
             try:
                 self._paint(job, painter)
             except DiedError as error:
-                stopped = job.id in self._removed
                 self._end(job, state="failed", error=f"the painting ended: {error}; go on, or use a smaller size")
-                if not stopped and not self.closing:
-                    painter.start()
-            except (ImpastoError, OSError) as error:
-                self._end(job, state="failed", error=" ".join(str(error).split()))
+                self._begin(painter)
+            except Exception as error:  # whatever it is, the next one is painted
+                self._end(job, state="failed", error=Failure.of(error).message)
+
+    def _begin(self, painter: Process) -> None:
+        """Start a process and wait until it is warm."""
+        if self.closing:
+            return
+        painter.start()
+        with suppress(DiedError):
+            until = time.monotonic() + WARM
+            while not self.closing and time.monotonic() < until:
+                message = painter.receive(0.5)
+                if message is not None and message["kind"] == "ready":
+                    self._usual = message["pace"]
+                    return
 
     def _next(self, device: str) -> Job | None:
         with self._change:
@@ -180,7 +198,8 @@ class Queue:
                 for name in ("step", "fraction", "remaining", "seconds", "losses", "preview"):
                     setattr(job, name, message[name])
                 job.height, job.width = message["level"]
-                job.trace = _thinned([*job.trace, [message["step"][0], message["loss"]]])
+                before = [one for one in job.trace if one[0] < message["step"][0]]
+                job.trace = _thinned([*before, [message["step"][0], message["loss"]]])
             else:
                 return
         self.tell(job)
@@ -190,7 +209,9 @@ class Queue:
             job.attempts = 0
             self.store.save(job)
             return
-        found = {name: answer[name] for name in ("preview", "width", "height", "seconds", "losses") if name in answer}
+        found: dict[str, Any] = {
+            name: answer[name] for name in ("preview", "width", "height", "seconds", "losses") if name in answer
+        }
         state = "stopped" if answer["stopped"] else "failed" if answer["error"] else "done"
         if state == "done":
             found["fraction"] = 1.0
@@ -258,7 +279,6 @@ class Queue:
             "draft": job.draft,
             "memory": self.memory,
             "preview": job.preview,
-            "trace": job.trace,
         }
 
     def _take_start(self, job: Job) -> None:

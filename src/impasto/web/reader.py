@@ -43,6 +43,7 @@ def picture(message: dict[str, Any], talk: Talk) -> dict[str, Any]:
     found = _read(folder / "original", message["name"], VIEW)
     for name, side in (("view-1024.webp", VIEW), ("thumbnail.webp", THUMBNAIL)):
         files.write(folder / name, webp(found.rgb, found.alpha, side))
+    memory.give_back()
     height, width = found.full_size
     answer: dict[str, Any] = {
         "width": width,

@@ -144,7 +144,7 @@ class Safety:
         if not self._ours(host):
             return "this address is not the server's; open the one that impasto web printed"
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+        if origin is not None and origin.lower() != f"http://{host}".lower():
             return "another site may not ask for this"
         opened = method in SAFE and path == "/" and headers.get("sec-fetch-mode") == "navigate"
         if site is not None and site not in ("same-origin", "none") and not opened:

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from impasto.errors import OptionError
+from impasto.text import switched_on
 from impasto.web.app import application
 from impasto.web.safety import Keys, is_loopback
 from impasto.web.store import default_folder
@@ -55,7 +56,7 @@ def serve(host: str, port: int, folder: Path | None, memory: float, opened: Call
         address = f"http://{'127.0.0.1' if host == '0.0.0.0' else name}:{own}/?token={token}"
         config = uvicorn.Config(
             application(studio, keys, host, own),
-            log_level="error",
+            log_level="error" if switched_on("IMPASTO_DEBUG") else "critical",
             access_log=False,
             lifespan="on",
             ws="none",

@@ -60,13 +60,14 @@ class Picture:
     sha256: str
     created: float
     file: str = "original"
+    kind: str = "picture"  # or mask
     notices: list[str] = field(default_factory=list)
     recipe: dict[str, Any] | None = None  # of a picture that impasto made
     made_of: dict[str, list[str]] = field(default_factory=dict)  # hashes of what that was made of, by role
 
     def told(self) -> dict[str, Any]:
         """What programs and the page are told."""
-        return {key: getattr(self, key) for key in ("id", "name", "width", "height", "created", "notices")}
+        return {key: getattr(self, key) for key in ("id", "name", "kind", "width", "height", "created", "notices")}
 
 
 @dataclass
@@ -135,21 +136,24 @@ class Store:
     def arriving(self) -> Path:
         """A new folder for a picture that is not known to be one yet."""
         place = self.folder / "arriving" / new_id()
-        place.mkdir()
+        try:
+            place.mkdir()
+        except OSError as error:
+            raise _full(error) from None
         return place
 
-    def add_picture(self, place: Path, name: str, found: dict[str, Any]) -> Picture:
+    def add_picture(self, place: Path, name: str, kind: str, found: dict[str, Any]) -> Picture:
         """Take in a picture that has arrived and been read; one that is here already gets its new name."""
         with self.lock:
             there = next((one for one in self.pictures.values() if one.sha256 == found["sha256"]), None)
             if there is not None:
                 _remove(place)
-                there.name = name
+                there.name, there.kind = name, kind
                 self._write(self.picture_folder(there.id) / "about.json", asdict(there))
                 return there
             suffix = PurePath(name).suffix.lower()
             file = "original" + (suffix if SUFFIX.fullmatch(suffix) else "")
-            picture = Picture(new_id(), name, created=time.time(), file=file, **found)
+            picture = Picture(new_id(), name, created=time.time(), file=file, kind=kind, **found)
             (place / "original").replace(place / file)
             self._write(place / "about.json", asdict(picture))
             place.replace(self.picture_folder(picture.id))
@@ -179,14 +183,18 @@ class Store:
     def add_job(self, job: Job) -> None:
         """Take in a job."""
         with self.lock:
-            self.job_folder(job.id).mkdir()
-            self.save(job)
             self.jobs[job.id] = job
+            try:
+                self.job_folder(job.id).mkdir()
+                self.save(job)
+            except BaseException as error:
+                self.remove_job(job.id)
+                raise _full(error) from None
 
     def save(self, job: Job) -> None:
         """Write a job down; raises OutputError."""
         with self.lock:
-            if job.id in self.jobs or job.state == "queued":
+            if job.id in self.jobs:
                 self._write(self.job_folder(job.id) / "job.json", asdict(job))
 
     def remove_job(self, key: str) -> None:
@@ -245,6 +253,13 @@ class Store:
             with suppress(OSError, ValueError):
                 if ID.fullmatch(path.stem):
                     self.sweeps[path.stem] = json.loads(path.read_bytes())
+
+
+def _full(error: BaseException) -> BaseException:
+    """What is said where nothing more can be kept."""
+    if isinstance(error, OSError) and not isinstance(error, OutputError):
+        return OutputError(f"it cannot be kept ({error.strerror}); make room on the disk")
+    return error
 
 
 def name_given(text: str) -> str:

@@ -54,11 +54,11 @@ class Studio:
 
     # pictures
 
-    def take_in(self, place: Path, name: str) -> dict[str, Any]:
+    def take_in(self, place: Path, name: str, kind: str = "picture") -> dict[str, Any]:
         """A picture whose file has come; what is wrong with it leaves nothing behind."""
         try:
             answer = self._ask({"kind": "picture", "folder": str(place), "name": name}, READING, name)
-            picture = self.store.add_picture(place, name, answer["found"])
+            picture = self.store.add_picture(place, name, kind, answer["found"])
         except BaseException:
             self.discard(place)
             raise
@@ -143,7 +143,7 @@ class Studio:
             styles=body.styles,
             recipe=given,
             masks={name: value for name, value in body.masks.model_dump().items() if value},
-            draft=body.draft and not recipe.instant,
+            draft=body.draft and not recipe.instant and body.start is None,
             start=body.start,
             sweep=sweep,
             width=found["width"],

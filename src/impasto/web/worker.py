@@ -88,9 +88,10 @@ def _ready(role: str, device: str, talk: Talk) -> dict[str, Callable[[dict[str, 
     from impasto.web.painter import Painter
 
     painter = Painter(device)
+    pace = 0.0
     with suppress(Exception):  # what is wrong is said when it is needed
-        painter.warm_up()
-    talk.say("ready")
+        pace = painter.warm_up()
+    talk.say("ready", pace=pace)
     return {"paint": painter.paint}
 
 
