@@ -58,14 +58,14 @@ def routes(studio: Studio) -> FastAPI:
         openapi_url="/api/openapi.json",
         responses={400: {"description": "Something in the request is wrong; error says what."}},
     )
-    _pages(app)
+    _pages(app, studio)
     _pictures(app, studio)
     _jobs(app, studio)
     _errors(app)
     return app
 
 
-def _pages(app: FastAPI) -> None:
+def _pages(app: FastAPI, studio: Studio) -> None:
     @app.get("/", include_in_schema=False)
     def index() -> Response:
         return _static("index.html")
@@ -73,6 +73,12 @@ def _pages(app: FastAPI) -> None:
     @app.get("/static/{name:path}", include_in_schema=False)
     def static(name: str) -> Response:
         return _static(name)
+
+    @app.get("/api/status")
+    def status() -> dict[str, Any]:
+        """The version, how many jobs wait, and the processes by what they do, null for one that is not there."""
+        processes = {"reader": studio.reader.pid, **studio.queue.painters()}
+        return {"version": __version__, "waiting": studio.queue.waiting(), "processes": processes}
 
     @app.get("/api/schema")
     def schema() -> dict[str, Any]:
@@ -84,14 +90,12 @@ def _pictures(app: FastAPI, studio: Studio) -> None:
     @app.put("/api/pictures", status_code=201, responses={408: {}, 413: {}, 415: {}, 507: {}})
     async def take_in(request: Request) -> Any:
         """Take in a picture: its file is the body, its name in X-Name, percent-encoded."""
-        place = None
+        place = await run_in_threadpool(studio.store.arriving)
         try:
             accepted(request)
-            place = await run_in_threadpool(studio.store.arriving)
             await arrive(request, place / "original")
         except HTTPException as error:
-            if place is not None:
-                await run_in_threadpool(studio.discard, place)
+            await run_in_threadpool(studio.discard, place)
             return Refusal({"error": error.detail}, error.status_code)
         except ClientDisconnect:
             await run_in_threadpool(studio.discard, place)
