@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -32,7 +33,12 @@ class Server:
 
     def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
         self.folder = folder
-        around = {**os.environ, "PYTHONPATH": str(Path(impasto.__file__).parents[1]), "OMP_NUM_THREADS": "1", **variables}
+        around = {
+            **os.environ,
+            "PYTHONPATH": str(Path(impasto.__file__).parents[1]),
+            "OMP_NUM_THREADS": "1",
+            **variables,
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "impasto", "web", "--no-open", "--folder", str(folder), *arguments],
             stdout=subprocess.PIPE,
@@ -50,6 +56,12 @@ class Server:
     def new_client(self, **headers: str) -> httpx.Client:
         return httpx.Client(base_url=self.base, headers=headers, timeout=PATIENCE, trust_env=False)
 
+    def head(self, first: str, *more: str, host: str | None = None) -> bytes:
+        """The beginning of a request as it is typed, with our token."""
+        host = f"127.0.0.1:{self.port}" if host is None else host.replace("PORT", str(self.port))
+        lines = (f"{first} HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {self.token}", *more, "", "")
+        return "\r\n".join(lines).encode("latin-1")
+
     def put(self, data: bytes, name: str = "photo.png", **headers: str) -> httpx.Response:
         return self.client.put(
             "/api/pictures", content=data, headers={"x-name": quote(name), "content-type": "image/png", **headers}
@@ -60,29 +72,30 @@ class Server:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    def body(self, **recipe: object) -> dict[str, object]:
+    def body(self, **recipe: object) -> dict[str, Any]:
         short = {"size": 64, "iterations": [4], **recipe}
         return {"content": self.picture(1), "styles": [self.picture(2)], "recipe": short}
 
-    def begin(self, body: dict[str, object]) -> dict[str, object]:
+    def begin(self, body: dict[str, object]) -> dict[str, Any]:
         answer = self.client.post("/api/jobs", json=body)
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
-    def job(self, key: object) -> dict[str, object]:
+    def job(self, key: object) -> dict[str, Any]:
         return dict(self.client.get(f"/api/jobs/{key}").json())
 
-    def wait(self, key: object, *states: str, step: int = 0) -> dict[str, object]:
+    def wait(self, key: object, *states: str, step: int = 0, preview: int = 0) -> dict[str, Any]:
         """The job as soon as it is in one of the states, and so far."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             job = self.job(key)
-            if job["state"] in (states or ("done", "failed")) and job["step"][0] >= step:  # type: ignore[index]
+            far = job["step"][0] >= step and job["preview"] >= preview
+            if job["state"] in (states or ("done", "failed")) and far:
                 return job
             time.sleep(0.05)
         raise AssertionError(f"not {states}: {self.job(key)}")
 
-    def paint(self, **recipe: object) -> dict[str, object]:
+    def paint(self, **recipe: object) -> dict[str, Any]:
         job = self.wait(self.begin(self.body(**recipe))["id"])
         assert job["state"] == "done", job
         return job

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from studio import Server, png
 
 import impasto
 from impasto.cli.flags import gather
 from impasto.pictures.metadata import read_metadata
-from studio import Server, png
 
 LONG = {"size": 96, "iterations": [20_000], "levels": 1, "optimizer": "adam"}
 
@@ -132,7 +132,11 @@ def test_jobs_are_painted_in_the_order_in_which_they_came(server: Server) -> Non
 
 def test_a_change_begins_from_the_current_picture(server: Server) -> None:
     begun = server.paint(iterations=[8])
-    body = {**server.body(iterations=[1], levels=1, style_weight=0, content_weight=1), "start": begun["id"], "draft": True}
+    body = {
+        **server.body(iterations=[1], levels=1, style_weight=0, content_weight=1),
+        "start": begun["id"],
+        "draft": True,
+    }
     job = server.wait(server.begin(body)["id"])
     assert job["state"] == "done", job
     assert not job["draft"]
