@@ -21,8 +21,9 @@ from impasto.errors import Failure, ImageReadError, ImpastoError, MemoryShortErr
 from impasto.text import shown
 from impasto.web import commands, wishes
 from impasto.web.incoming import Refusal, accepted, arrive
+from impasto.web.records import Job
 from impasto.web.safety import Keys, Safety
-from impasto.web.store import Job, name_given, plain_file
+from impasto.web.store import name_given, plain_file
 from impasto.web.studio import FullError, Studio
 from impasto.web.wishes import JobBody, SweepBody
 

@@ -6,8 +6,8 @@ import shlex
 from typing import Any
 
 from impasto.recipe import Recipe, flag
-from impasto.web.queue import START
-from impasto.web.store import Job, Store
+from impasto.web.records import START, Job
+from impasto.web.store import Store
 from impasto.web.wishes import changed
 
 __all__ = ["written"]

@@ -25,11 +25,11 @@ from impasto.paint.targets import Targets
 from impasto.paint.transfer import Transfer
 from impasto.recipe import Recipe
 from impasto.web.reader import webp
-from impasto.web.worker import Talk
+from impasto.web.records import CHECKPOINT, PREVIEW, RESULT
+from impasto.web.talk import Talk
 
-__all__ = ["CHECKPOINT", "PREVIEW", "RESULT", "START", "Painter"]
+__all__ = ["Painter"]
 
-RESULT, PREVIEW, CHECKPOINT, START = "picture.png", "preview.webp", "run.checkpoint", "start.png"
 DRAFT = 512  # px: longer side of an instant picture that comes before a larger one
 LARGEST = 1536  # px: longer side of a preview
 APART = 0.25  # seconds between two numbers or two previews, at least

@@ -9,9 +9,10 @@ from typing import Any
 
 from impasto.errors import Failure, OptionError
 from impasto.web.events import Hub
+from impasto.web.orders import order
 from impasto.web.process import DiedError, Process
-from impasto.web.store import Job, Store
-from impasto.web.wishes import NAMED
+from impasto.web.records import Job
+from impasto.web.store import Store
 
 __all__ = ["MOST", "Queue"]
 
@@ -21,7 +22,6 @@ WRITTEN = 10.0  # seconds between two writings of a job that is painted
 LONGEST_TRACE = 200
 WARM = 60.0  # seconds that a process may take to be ready; a job waits no longer
 PATIENCE = 1.5  # seconds for the step in work when all is to end
-CHECKPOINT, START, RESULT, PREVIEW = "run.checkpoint", "start.png", "picture.png", "preview.webp"
 
 
 class Queue:
@@ -171,7 +171,7 @@ class Queue:
 
     def _paint(self, job: Job, painter: Process) -> None:
         painter.start()
-        painter.send({"kind": "paint", **self._order(job)})
+        painter.send({"kind": "paint", **order(self.store, job, self.memory)})
         if job.id in self._stopping:  # since it was begun
             painter.send({"kind": "stop", "job": job.id})
         written = time.monotonic()
@@ -254,50 +254,6 @@ class Queue:
         else:
             job.state = "queued"
         self.store.save(job)
-
-    def _order(self, job: Job) -> dict[str, Any]:
-        """What the process has to know; raises OptionError for pictures that are no longer here."""
-        recipe = dict(job.recipe)
-        masks = [*job.masks.get("mask", []), *job.masks.get("style_mask", []), job.masks.get("keep")]
-        named = {key: self._file(key, "mask") for key in masks if key in self.store.pictures}
-        for name in NAMED:
-            if job.masks.get(name):
-                recipe[name] = job.masks[name]
-        place = self.store.job_folder(job.id) / START
-        if job.start is not None and not place.is_file():
-            self._take_start(job)
-        if place.is_file():
-            recipe["init"] = START
-            named[START] = {"path": str(place), "name": START}
-        return {
-            "job": job.id,
-            "folder": str(self.store.job_folder(job.id)),
-            "content": self._file(job.content, "photo"),
-            "styles": [self._file(one, "painting") for one in job.styles],
-            "recipe": recipe,
-            "files": named,
-            "draft": job.draft,
-            "memory": self.memory,
-            "preview": job.preview,
-        }
-
-    def _take_start(self, job: Job) -> None:
-        """Keep the picture of another job, as it is now, as the start of this one."""
-        folder = self.store.job_folder(job.start or "")
-        for name in (RESULT, PREVIEW):
-            if job.start in self.store.jobs and (folder / name).is_file():
-                data = (folder / name).read_bytes()
-                temporary = self.store.job_folder(job.id) / f"{START}.tmp"
-                temporary.write_bytes(data)
-                temporary.replace(temporary.with_name(START))
-                return
-        job.notices.append("the picture to begin from is not there; it begins from the photo")
-
-    def _file(self, key: str, role: str) -> dict[str, str]:
-        picture = self.store.pictures.get(key)
-        if picture is None:
-            raise OptionError(f"the {role} is no longer here; drop it again and begin anew")
-        return {"path": str(self.store.original(picture)), "name": picture.name}
 
 
 def _kind(recipe: dict[str, Any]) -> tuple[Any, ...]:

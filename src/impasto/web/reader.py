@@ -27,7 +27,7 @@ from impasto.pictures.read import Picture, read
 from impasto.pictures.reduced import Wanted
 from impasto.pictures.resize import fit, resize
 from impasto.recipe import Recipe
-from impasto.web.worker import Talk
+from impasto.web.talk import Talk
 
 __all__ = ["convert", "estimate", "picture", "view", "webp"]
 

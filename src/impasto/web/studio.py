@@ -15,8 +15,9 @@ from impasto.errors import KINDS, ImageReadError, ImpastoError, OptionError
 from impasto.recipe import Recipe
 from impasto.web.events import Hub
 from impasto.web.process import DiedError, Process
-from impasto.web.queue import MOST, PREVIEW, RESULT, Queue
-from impasto.web.store import Job, Picture, Store, new_id, plain_file
+from impasto.web.queue import MOST, Queue
+from impasto.web.records import PREVIEW, RESULT, Job, Picture
+from impasto.web.store import Store, new_id, plain_file
 from impasto.web.wishes import NAMED, JobBody, SweepBody, changed, ids_of, recipe_of, writable
 
 __all__ = ["FullError", "Studio"]
