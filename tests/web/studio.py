@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from PIL import Image
 
 import hostile
 import impasto
+from impasto.web.server import made
 
 PATIENCE = 90.0  # seconds, on a busy machine
 
@@ -28,28 +30,12 @@ def png(seed: int = 0, size: tuple[int, int] = (48, 64)) -> bytes:
     return hostile.encode(hostile.photo(*size, seed=seed), "PNG")
 
 
-class Server:
-    """`impasto web` on 127.0.0.1, at any free port."""
+class Studio:
+    """A server, and a client that has been let in."""
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
-        self.folder = folder
-        around = {
-            **os.environ,
-            "PYTHONPATH": str(Path(impasto.__file__).parents[1]),
-            "OMP_NUM_THREADS": "1",
-            **variables,
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "impasto", "web", "--no-open", "--folder", str(folder), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=around,
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-        assert self.address.startswith("http://"), self.process.communicate(timeout=10)
-        self.base, _, self.token = self.address.partition("/?token=")
+    def __init__(self, address: str, folder: Path) -> None:
+        self.address, self.folder = address, folder
+        self.base, _, self.token = address.partition("/?token=")
         self.port = int(self.base.rpartition(":")[2])
         self.client = self.new_client(authorization=f"Bearer {self.token}")
 
@@ -107,6 +93,25 @@ class Server:
     def processes(self) -> dict[str, int]:
         return dict(self.client.get("/api/status").json()["processes"])
 
+
+class Server(Studio):
+    """`impasto web` in a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        source = str(Path(impasto.__file__).parents[1])
+        around = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1", **variables}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "impasto", "web", "--no-open", "--folder", str(folder), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=around,
+        )
+        assert self.process.stdout is not None
+        address = self.process.stdout.readline().strip()
+        assert address.startswith("http://"), self.process.communicate(timeout=10)
+        super().__init__(address, folder)
+
     def end(self, number: int = signal.SIGTERM) -> float:
         """Seconds until it has ended."""
         begun = time.monotonic()
@@ -118,6 +123,26 @@ class Server:
             self.process.kill()
             raise
         return time.monotonic() - begun
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[Studio]:
+    """A server in a thread of this process."""
+    addresses: list[str] = []
+    server = made("127.0.0.1", 0, folder, 0.0, lambda address, _: addresses.append(address))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until = time.monotonic() + PATIENCE
+        while not addresses and time.monotonic() < until:
+            time.sleep(0.02)
+        found = Studio(addresses[0], folder)
+        yield found
+        found.client.close()
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from studio import Server, png
+from studio import Studio, png
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "web"
 
@@ -21,7 +21,7 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_from_python(server: Server, pictures: Path) -> None:
+def test_from_python(server: Studio, pictures: Path) -> None:
     words = [server.address, "photo 1.png", "painting.png", "out.jpg", "size=64", "iterations=[2]", "color=luminance"]
     command = [sys.executable, str(EXAMPLES / "paint.py"), *words]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=pictures, timeout=90)
@@ -32,7 +32,7 @@ def test_from_python(server: Server, pictures: Path) -> None:
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="needs curl")
-def test_by_curl(server: Server, pictures: Path) -> None:
+def test_by_curl(server: Studio, pictures: Path) -> None:
     command = ["sh", str(EXAMPLES / "paint.sh"), server.address, "photo 1.png", "painting.png", "out.png"]
     around = {"PATH": "/usr/bin:/bin", "SIZE": "64"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=pictures, env=around, timeout=120)

@@ -10,11 +10,11 @@ pytest.importorskip("schemathesis", reason="fuzzing needs schemathesis")
 
 import schemathesis
 from hypothesis import HealthCheck, settings
-from studio import Server
+from studio import Studio
 
 
 @pytest.fixture(scope="session")
-def api(server: Server) -> Any:
+def api(server: Studio) -> Any:
     document = server.client.get("/api/openapi.json").json()
     del document["paths"]["/api/events"]  # which has no end
     return schemathesis.openapi.from_dict(document)
@@ -25,7 +25,7 @@ schema = schemathesis.pytest.from_fixture("api")
 
 @schema.parametrize()
 @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_nothing_that_is_asked_is_a_bug(case: Any, server: Server) -> None:
+def test_nothing_that_is_asked_is_a_bug(case: Any, server: Studio) -> None:
     answer = case.call(base_url=server.base, headers={"authorization": f"Bearer {server.token}"}, timeout=60)
     assert answer.status_code != 500, answer.text
     if answer.status_code >= 400:

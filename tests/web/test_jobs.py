@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from studio import Server, png
+from studio import Studio, png
 
 import impasto
 from impasto.cli.flags import gather
@@ -25,7 +25,7 @@ def own(seed: int) -> impasto.Blob:
     return impasto.Blob.of(f"photo{seed}.png", png(seed))
 
 
-def test_a_job_is_painted_as_the_library_paints_it(server: Server, tmp_path: Path) -> None:
+def test_a_job_is_painted_as_the_library_paints_it(server: Studio, tmp_path: Path) -> None:
     job = server.paint(style_weight=7.5)
     assert (job["width"], job["height"], job["fraction"], job["error"]) == (64, 48, 1.0, None)
     assert job["step"] == [4, 4]
@@ -42,7 +42,7 @@ def test_a_job_is_painted_as_the_library_paints_it(server: Server, tmp_path: Pat
     assert np.array_equal(server.pixels(job), np.asarray(result.to_pil()))
 
 
-def test_the_first_picture_is_painted_at_once_and_the_optimiser_replaces_it(server: Server) -> None:
+def test_the_first_picture_is_painted_at_once_and_the_optimiser_replaces_it(server: Studio) -> None:
     body = {**server.body(size=160, iterations=[3]), "draft": True}
     key = server.begin(body)["id"]
     seen = []
@@ -68,13 +68,13 @@ def test_the_first_picture_is_painted_at_once_and_the_optimiser_replaces_it(serv
     assert server.client.get(f"/api/jobs/{key}/preview?v=1").headers["cache-control"] == "no-store"
 
 
-def test_one_pass_alone(server: Server) -> None:
+def test_one_pass_alone(server: Studio) -> None:
     job = server.paint(instant=True)
     assert job["losses"] == {}
     assert server.pixels(job).shape == (48, 64, 3)
 
 
-def test_events_come_at_most_four_times_a_second(server: Server) -> None:
+def test_events_come_at_most_four_times_a_second(server: Studio) -> None:
     key = server.begin(server.body(**LONG))["id"]
     server.wait(key, "running", step=1)
     begun, count = time.monotonic(), 0
@@ -87,7 +87,7 @@ def test_events_come_at_most_four_times_a_second(server: Server) -> None:
     assert 2 <= count <= 10
 
 
-def test_stop_keeps_the_best_and_go_on_ends_as_if_never_stopped(server: Server) -> None:
+def test_stop_keeps_the_best_and_go_on_ends_as_if_never_stopped(server: Studio) -> None:
     recipe = {"size": 96, "iterations": [60], "levels": 1, "seed": 3}
     whole = server.paint(**recipe)
     key = server.begin(server.body(**recipe))["id"]
@@ -107,7 +107,7 @@ def test_stop_keeps_the_best_and_go_on_ends_as_if_never_stopped(server: Server) 
     assert np.array_equal(server.pixels(done), server.pixels(whole))
 
 
-def test_what_waits_is_stopped_at_once_and_what_is_done_cannot_go_on(server: Server) -> None:
+def test_what_waits_is_stopped_at_once_and_what_is_done_cannot_go_on(server: Studio) -> None:
     first, second = (server.begin(server.body(**LONG))["id"] for _ in range(2))
     assert server.client.post(f"/api/jobs/{second}/stop").json()["state"] == "stopped"
     assert server.client.get(f"/api/jobs/{second}/picture").status_code == 404
@@ -120,7 +120,7 @@ def test_what_waits_is_stopped_at_once_and_what_is_done_cannot_go_on(server: Ser
     assert "is done" in answer.json()["error"]
 
 
-def test_jobs_are_painted_in_the_order_in_which_they_came(server: Server) -> None:
+def test_jobs_are_painted_in_the_order_in_which_they_came(server: Studio) -> None:
     keys = [server.begin(server.body(seed=seed))["id"] for seed in range(3)]
     listed = [job["id"] for job in server.client.get("/api/jobs").json()]
     assert listed[:3] == keys[::-1]
@@ -130,7 +130,7 @@ def test_jobs_are_painted_in_the_order_in_which_they_came(server: Server) -> Non
     assert last["expected"] > 0, "the pace of those before is known"
 
 
-def test_a_change_begins_from_the_current_picture(server: Server) -> None:
+def test_a_change_begins_from_the_current_picture(server: Studio) -> None:
     begun = server.paint(iterations=[8])
     body = {
         **server.body(iterations=[1], levels=1, style_weight=0, content_weight=1),
@@ -145,7 +145,7 @@ def test_a_change_begins_from_the_current_picture(server: Server) -> None:
     assert "--init start.png" in command
 
 
-def test_masks_say_where(server: Server) -> None:
+def test_masks_say_where(server: Studio) -> None:
     left = np.zeros((48, 64), np.uint8)
     left[:, :32] = 255
     buffer = io.BytesIO()
@@ -164,7 +164,7 @@ def test_masks_say_where(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("form", "kind"), [("jpg", "JPEG"), ("webp", "WEBP"), ("tif", "TIFF"), ("png", "PNG")])
-def test_taken_away_in_every_format(server: Server, form: str, kind: str) -> None:
+def test_taken_away_in_every_format(server: Studio, form: str, kind: str) -> None:
     job = server.paint()
     answer = server.client.get(f"/api/jobs/{job['id']}/picture", params={"format": form})
     picture = Image.open(io.BytesIO(answer.content))
@@ -173,7 +173,7 @@ def test_taken_away_in_every_format(server: Server, form: str, kind: str) -> Non
     assert answer.headers["content-type"] == f"image/{kind.lower()}"
 
 
-def test_taken_away_as_words(server: Server) -> None:
+def test_taken_away_as_words(server: Studio) -> None:
     job = server.paint(style_loss=["neighbours"], laplacian=["4:10"], style_trim=False, blend=[1])
     words = server.client.get(f"/api/jobs/{job['id']}/command").json()
     from impasto.cli import app, flags
@@ -188,7 +188,7 @@ def test_taken_away_as_words(server: Server) -> None:
     assert server.client.get("/api/jobs/none/command").status_code == 404
 
 
-def test_a_sweep_is_jobs(server: Server) -> None:
+def test_a_sweep_is_jobs(server: Studio) -> None:
     body = {"job": server.body(iterations=[2]), "vary": {"style_weight": [1, 40], "color": ["style", "luminance"]}}
     found = server.client.post("/api/sweeps", json=body).json()
     assert found["rows"] == {"field": "style_weight", "values": [1, 40]}
@@ -204,7 +204,7 @@ def test_a_sweep_is_jobs(server: Server) -> None:
     assert len(server.client.get("/api/jobs").json()) == before
 
 
-def test_memory_and_time_are_said_beforehand(server: Server) -> None:
+def test_memory_and_time_are_said_beforehand(server: Studio) -> None:
     server.paint()
     small = server.client.post("/api/estimate", json=server.body()).json()
     large = server.client.post("/api/estimate", json=server.body(size=768)).json()
@@ -216,7 +216,7 @@ def test_memory_and_time_are_said_beforehand(server: Server) -> None:
     assert "GiB may be used" in answer.json()["error"]
 
 
-def test_a_job_is_forgotten_with_its_files(server: Server) -> None:
+def test_a_job_is_forgotten_with_its_files(server: Studio) -> None:
     job = server.paint()
     assert server.client.delete(f"/api/jobs/{job['id']}").status_code == 204
     assert server.client.get(f"/api/jobs/{job['id']}").status_code == 404
@@ -253,7 +253,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("change", "said"), WRONG, ids=[said for _, said in WRONG])
 @pytest.mark.parametrize("route", ["/api/jobs", "/api/estimate"])
-def test_what_is_wrong_is_said_in_one_line(server: Server, change: dict[str, object], said: str, route: str) -> None:
+def test_what_is_wrong_is_said_in_one_line(server: Studio, change: dict[str, object], said: str, route: str) -> None:
     before = len(server.client.get("/api/jobs").json())
     answer = server.client.post(route, json={**server.body(), **change})
     assert answer.status_code == 400, answer.text

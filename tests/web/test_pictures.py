@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from studio import Server, png
+from studio import Studio, png
 
 import hostile
 
@@ -15,7 +15,7 @@ SAMPLES = hostile.samples()
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_everything_that_can_be_read_comes_in(server: Server, name: str) -> None:
+def test_everything_that_can_be_read_comes_in(server: Studio, name: str) -> None:
     answer = server.put(SAMPLES[name], name, **{"content-type": "application/octet-stream"})
     assert answer.status_code == 201, answer.text
     told = answer.json()
@@ -27,7 +27,7 @@ def test_everything_that_can_be_read_comes_in(server: Server, name: str) -> None
 
 
 @pytest.mark.parametrize("name", list(SAMPLES)[:8])
-def test_half_of_one_is_one_line(server: Server, name: str) -> None:
+def test_half_of_one_is_one_line(server: Studio, name: str) -> None:
     for data in list(hostile.cuts(SAMPLES[name]))[:3]:
         answer = server.put(data, name)
         assert answer.status_code in (201, 400, 415), answer.text
@@ -35,7 +35,7 @@ def test_half_of_one_is_one_line(server: Server, name: str) -> None:
             assert list(answer.json()) == ["error"]
 
 
-def test_the_newest_is_first_and_the_same_bytes_are_one_picture(server: Server) -> None:
+def test_the_newest_is_first_and_the_same_bytes_are_one_picture(server: Studio) -> None:
     first, second = server.picture(31), server.picture(32)
     listed = [one["id"] for one in server.client.get("/api/pictures").json()]
     assert listed.index(second) < listed.index(first)
@@ -44,7 +44,7 @@ def test_the_newest_is_first_and_the_same_bytes_are_one_picture(server: Server) 
     assert (again["width"], again["height"], again["kind"]) == (64, 48, "picture")
 
 
-def test_notices_come_with_the_picture(server: Server) -> None:
+def test_notices_come_with_the_picture(server: Studio) -> None:
     buffer = io.BytesIO()
     Image.fromarray(hostile.photo(seed=40)).save(
         buffer, "GIF", save_all=True, append_images=[Image.fromarray(hostile.photo(seed=41))]
@@ -53,7 +53,7 @@ def test_notices_come_with_the_picture(server: Server) -> None:
     assert any("first" in notice for notice in told["notices"]), told
 
 
-def test_a_large_view_is_made_when_it_is_asked_for(server: Server) -> None:
+def test_a_large_view_is_made_when_it_is_asked_for(server: Studio) -> None:
     key = server.put(png(50, (1500, 2000))).json()["id"]
     sizes = []
     for side in (1024, 2000, 100_000):
@@ -64,7 +64,7 @@ def test_a_large_view_is_made_when_it_is_asked_for(server: Server) -> None:
         assert server.client.get(f"/api/pictures/{key}/view", params={"side": wrong}).status_code == 400
 
 
-def test_a_picture_is_forgotten_unless_it_is_needed(server: Server) -> None:
+def test_a_picture_is_forgotten_unless_it_is_needed(server: Studio) -> None:
     body = server.body(size=96, iterations=[20_000], optimizer="adam")
     body["content"] = key = server.picture(60)
     job = server.begin(body)
@@ -81,7 +81,7 @@ def test_a_picture_is_forgotten_unless_it_is_needed(server: Server) -> None:
     assert (failed["state"], "no longer here" in failed["error"]) == ("failed", True)
 
 
-def test_a_picture_of_ours_brings_back_how_it_was_made(server: Server) -> None:
+def test_a_picture_of_ours_brings_back_how_it_was_made(server: Studio) -> None:
     body = server.body(style_weight=9, style_loss=["neighbours"], seed=4)
     job = server.wait(server.begin(body)["id"])
     data = server.client.get(f"/api/jobs/{job['id']}/picture").content
@@ -95,7 +95,7 @@ def test_a_picture_of_ours_brings_back_how_it_was_made(server: Server) -> None:
     assert listed["inputs"] == {"content": body["content"], "styles": [None]}
 
 
-def test_what_a_strangers_picture_says_is_not_believed(server: Server) -> None:
+def test_what_a_strangers_picture_says_is_not_believed(server: Studio) -> None:
     from torch import rand
 
     from impasto.pictures.encode import encode

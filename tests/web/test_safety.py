@@ -16,14 +16,14 @@ from urllib.parse import urlencode
 import httpx
 import psutil
 import pytest
-from studio import Server, png, served
+from studio import Server, Studio, png, served
 
 import hostile
 import impasto
 from impasto.web import incoming, safety
 
 
-def raw(server: Server, head: bytes, *pieces: bytes) -> bytes:
+def raw(server: Studio, head: bytes, *pieces: bytes) -> bytes:
     """The answer to a request as it is typed, up to the end of the connection."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as one:
         answer = b""
@@ -37,7 +37,7 @@ def raw(server: Server, head: bytes, *pieces: bytes) -> bytes:
 
 
 @pytest.fixture
-def outside(server: Server) -> Iterator[httpx.Client]:
+def outside(server: Studio) -> Iterator[httpx.Client]:
     """Somebody without cookie and token."""
     with server.new_client() as client:
         yield client
@@ -78,7 +78,7 @@ def test_tokens_are_compared_in_constant_time() -> None:
     assert not re.search(r"(token|cookie|password)\)? ==|== (self\.)?(token|cookie|password)", source)
 
 
-def test_the_printed_address_gives_a_strict_cookie_that_only_the_browser_sees(server: Server) -> None:
+def test_the_printed_address_gives_a_strict_cookie_that_only_the_browser_sees(server: Studio) -> None:
     with server.new_client() as browser:
         answer = browser.get("/", params={"token": server.token})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -97,13 +97,13 @@ CLOSE = "Connection: close"
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_name_that_others_gave_to_this_machine_is_refused(server: Server, host: str) -> None:
+def test_a_name_that_others_gave_to_this_machine_is_refused(server: Studio, host: str) -> None:
     answer = raw(server, server.head("GET /api/jobs", CLOSE, host=host))
     assert answer.startswith(b"HTTP/1.1 403")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_this_machine_has_these_names(server: Server, host: str) -> None:
+def test_this_machine_has_these_names(server: Studio, host: str) -> None:
     answer = raw(server, server.head("GET /api/jobs", CLOSE, host=f"{host}:PORT"))
     assert answer.startswith(b"HTTP/1.1 200")
 
@@ -119,7 +119,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_other_sites_change_nothing(server: Server, headers: dict[str, str]) -> None:
+def test_other_sites_change_nothing(server: Studio, headers: dict[str, str]) -> None:
     body = server.body()
     before = server.client.get("/api/jobs").json()
     for method, path in (
@@ -133,12 +133,12 @@ def test_other_sites_change_nothing(server: Server, headers: dict[str, str]) -> 
     assert server.client.get("/api/jobs").json() == before
 
 
-def test_our_own_page_may(server: Server) -> None:
+def test_our_own_page_may(server: Studio) -> None:
     own = {"origin": server.base, "sec-fetch-site": "same-origin"}
     assert server.client.post("/api/estimate", json=server.body(), headers=own).status_code == 200
 
 
-def test_reading_changes_nothing(server: Server) -> None:
+def test_reading_changes_nothing(server: Studio) -> None:
     job = server.paint()
     before = server.client.get("/api/jobs").json()
     for path in (f"/api/jobs/{job['id']}/stop", f"/api/jobs/{job['id']}/continue", "/api/sweeps", "/api/estimate"):
@@ -147,7 +147,7 @@ def test_reading_changes_nothing(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/jobs", "/static/none.js", "/nothing", "/api/jobs/0"])
-def test_every_answer_is_guarded(server: Server, path: str) -> None:
+def test_every_answer_is_guarded(server: Studio, path: str) -> None:
     for client in (server.client, None):
         answer = (client or httpx).get(
             path if client else server.base + path, **({} if client else {"trust_env": False})
@@ -182,7 +182,7 @@ TRAVERSALS = [
 
 
 @pytest.mark.parametrize("name", TRAVERSALS)
-def test_no_name_leads_out_of_the_folder(server: Server, name: str) -> None:
+def test_no_name_leads_out_of_the_folder(server: Studio, name: str) -> None:
     secret = server.folder / "canary.txt"
     secret.write_text("canary")
     jobs = ["/api/jobs/{}/preview", "/api/jobs/{}/picture", "/api/jobs/{}"]
@@ -196,7 +196,7 @@ def test_no_name_leads_out_of_the_folder(server: Server, name: str) -> None:
             assert b"root:" not in answer
 
 
-def test_ids_are_128_random_bits(server: Server) -> None:
+def test_ids_are_128_random_bits(server: Studio) -> None:
     job = server.paint()
     assert re.fullmatch(r"[0-9a-f]{32}", str(job["id"]))
     other = f"{int(str(job['id']), 16) ^ 1:032x}"
@@ -209,21 +209,21 @@ PNG, CHUNKED = "Content-Type: image/png", "Transfer-Encoding: chunked"
 MEBIBYTE = b"x" * 2**20
 
 
-def test_what_is_too_long_is_refused_before_it_is_here(server: Server) -> None:
-    memory = psutil.Process(server.process.pid)
+def test_what_is_too_long_is_refused_before_it_is_here(apart: Server) -> None:
+    memory = psutil.Process(apart.process.pid)
     before = memory.memory_info().rss
-    said = raw(server, server.head(PUT, PNG, f"Content-Length: {incoming.MOST_BYTES + 1}"), MEBIBYTE)
+    said = raw(apart, apart.head(PUT, PNG, f"Content-Length: {incoming.MOST_BYTES + 1}"), MEBIBYTE)
     assert said.startswith(b"HTTP/1.1 413")
     assert b"too large" in said
     assert b"connection: close" in said.lower()
     json = "Content-Type: application/json"
-    assert raw(server, server.head(POST, json, "Content-Length: 99999999"), *[MEBIBYTE] * 3).startswith(b"HTTP/1.1 413")
+    assert raw(apart, apart.head(POST, json, "Content-Length: 99999999"), *[MEBIBYTE] * 3).startswith(b"HTTP/1.1 413")
     chunk = b"100000\r\n" + MEBIBYTE + b"\r\n"
-    assert raw(server, server.head(POST, json, CHUNKED), *[chunk] * 3).startswith(b"HTTP/1.1 413")
-    lying = raw(server, server.head(PUT, PNG, "Content-Length: 10"), b"x" * 5000)
+    assert raw(apart, apart.head(POST, json, CHUNKED), *[chunk] * 3).startswith(b"HTTP/1.1 413")
+    lying = raw(apart, apart.head(PUT, PNG, "Content-Length: 10"), b"x" * 5000)
     assert lying.startswith(b"HTTP/1.1 415")
     assert memory.memory_info().rss - before < 30 * 2**20
-    assert not list((server.folder / "arriving").iterdir())
+    assert not list((apart.folder / "arriving").iterdir())
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ NO_PICTURES = [
 
 
 @pytest.mark.parametrize(("kind", "data", "status"), NO_PICTURES, ids=str)
-def test_only_pictures_are_taken_in(server: Server, kind: str, data: bytes, status: int) -> None:
+def test_only_pictures_are_taken_in(server: Studio, kind: str, data: bytes, status: int) -> None:
     before = server.client.get("/api/pictures").json()
     answer = server.put(data, **{"content-type": kind})
     assert answer.status_code == status, answer.text
@@ -286,7 +286,7 @@ def test_only_pictures_are_taken_in(server: Server, kind: str, data: bytes, stat
     assert not list((server.folder / "arriving").iterdir())
 
 
-def test_a_picture_that_is_something_else_too_comes_out_as_a_picture_only(server: Server) -> None:
+def test_a_picture_that_is_something_else_too_comes_out_as_a_picture_only(server: Studio) -> None:
     key = server.put(POLYGLOT).json()["id"]
     for path in ("thumbnail", "view"):
         answer = server.client.get(f"/api/pictures/{key}/{path}")
@@ -295,7 +295,7 @@ def test_a_picture_that_is_something_else_too_comes_out_as_a_picture_only(server
     assert server.client.get(f"/api/pictures/{key}/original").status_code == 404
 
 
-def test_bombs_cost_one_answer(server: Server) -> None:
+def test_bombs_cost_one_answer(server: Studio) -> None:
     for bomb in (hostile.png_bomb(), hostile.bmp_bomb(), hostile.gif_frame_bomb(), hostile.png_text_bomb()):
         assert server.put(bomb).status_code in (201, 415)
     assert server.client.get("/api/status").json()["processes"]["reader"]
@@ -313,7 +313,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_text(server: Server, name: str) -> None:
+def test_names_are_text(server: Studio, name: str) -> None:
     key = server.put(png(7), name).json()["id"]
     (found,) = [one for one in server.client.get("/api/pictures").json() if one["id"] == key]
     assert found["name"].isprintable()
@@ -333,22 +333,22 @@ def test_names_are_text(server: Server, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [b"%ff%fe", b"\xff\xfe", b"%", b"%00%00", b"a" * 3000])
-def test_odd_names_in_the_header(server: Server, name: bytes) -> None:
+def test_odd_names_in_the_header(server: Studio, name: bytes) -> None:
     answer = server.client.put(
         "/api/pictures", content=png(8), headers={b"x-name": name, b"content-type": b"image/png"}
     )
     assert answer.status_code == 201
 
 
-def test_it_listens_to_this_machine_alone(server: Server) -> None:
-    listening = {one.laddr.ip for one in psutil.Process(server.process.pid).net_connections() if one.status == "LISTEN"}
+def test_it_listens_to_this_machine_alone(apart: Server) -> None:
+    listening = {one.laddr.ip for one in psutil.Process(apart.process.pid).net_connections() if one.status == "LISTEN"}
     assert listening == {"127.0.0.1"}
 
 
-def test_it_speaks_to_nobody(server: Server) -> None:
+def test_it_speaks_to_nobody(apart: Server) -> None:
     """No process of it has a connection to anywhere else."""
-    server.paint()
-    own = psutil.Process(server.process.pid)
+    apart.paint()
+    own = psutil.Process(apart.process.pid)
     for process in (own, *own.children(recursive=True)):
         for one in process.net_connections():
             assert not one.raddr or one.raddr.ip == "127.0.0.1"
@@ -408,7 +408,7 @@ def test_wrong_options_are_said_in_one_line(tmp_path: Path, arguments: list[str]
     assert done.stderr.count("\n") == 1
 
 
-def test_a_port_that_is_taken_and_a_folder_that_is_a_file(server: Server, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_and_a_folder_that_is_a_file(server: Studio, tmp_path: Path) -> None:
     taken = command("--port", str(server.port), "--folder", str(tmp_path / "a"))
     assert (taken.returncode, "choose another port" in taken.stderr) == (2, True)
     (tmp_path / "file").write_text("")
@@ -426,7 +426,7 @@ def test_without_the_extra_it_says_the_command(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_a_request_that_is_none_is_refused(server: Server) -> None:
+def test_a_request_that_is_none_is_refused(server: Studio) -> None:
     assert raw(server, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert raw(server, server.head("GET /api/jobs", "x-long: " + "a" * 200_000)).startswith(b"HTTP/1.1 400")
     assert server.client.get("/api/jobs").status_code == 200

@@ -170,12 +170,12 @@ def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
         assert server.paint()["state"] == "done"
 
 
-def test_memory_of_the_server_is_flat(server: Server) -> None:
+def test_memory_of_the_server_is_flat(apart: Server) -> None:
     """Uploads, jobs and pages come and go; what is left is their rows."""
-    process = psutil.Process(server.process.pid)
-    server.paint()
+    process = psutil.Process(apart.process.pid)
+    apart.paint()
     before = process.memory_info().rss
     for seed in range(20):
-        server.picture(100 + seed, (480, 640))
-        server.client.get("/api/jobs")
+        apart.picture(100 + seed, (480, 640))
+        apart.client.get("/api/jobs")
     assert process.memory_info().rss - before < 30 * 2**20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from studio import Server
+from studio import Studio
 
 from impasto.options import GROUPS
 from impasto.recipe import Recipe
@@ -12,7 +12,7 @@ from impasto.web.wishes import JobBody, changed, recipe_of, schema, writable
 KINDS = {"integer", "number", "boolean", "text", "choice", "several"}
 
 
-def test_every_option_is_told_as_recipe_has_it(server: Server) -> None:
+def test_every_option_is_told_as_recipe_has_it(server: Studio) -> None:
     told = server.client.get("/api/schema").json()
     assert told == schema()
     assert told["groups"] == list(GROUPS)
@@ -72,14 +72,14 @@ def test_the_original_network_is_asked_for_by_name_and_never_fetched(monkeypatch
         recipe_of(body)
 
 
-def test_the_document_says_what_there_is(server: Server) -> None:
+def test_the_document_says_what_there_is(server: Studio) -> None:
     document = server.client.get("/api/openapi.json").json()
     assert set(document["paths"]) >= {"/api/jobs", "/api/pictures", "/api/events", "/api/sweeps", "/api/estimate"}
     assert document["info"]["title"] == "impasto"
     assert "http" not in str(document.get("servers", ""))
 
 
-def test_a_wrong_route_and_a_wrong_method_are_one_line(server: Server) -> None:
+def test_a_wrong_route_and_a_wrong_method_are_one_line(server: Studio) -> None:
     for method, path, status in (("GET", "/api/nothing", 404), ("PATCH", "/api/jobs", 405), ("GET", "/static/x", 404)):
         answer = server.client.request(method, path)
         assert answer.status_code == status
@@ -110,7 +110,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body[:60].decode("latin-1"))
-def test_bodies_that_are_none_are_one_line(server: Server, body: bytes) -> None:
+def test_bodies_that_are_none_are_one_line(server: Studio, body: bytes) -> None:
     for route in ("/api/jobs", "/api/estimate", "/api/sweeps"):
         answer = server.client.post(route, content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 400, answer.text

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,20 +22,28 @@ from impasto.web.safety import Keys, is_loopback
 from impasto.web.store import default_folder
 from impasto.web.studio import Studio
 
-__all__ = ["PASSWORD", "serve"]
+__all__ = ["PASSWORD", "Server", "made", "serve"]
+
+Opened = Callable[[str, list[str]], object]
 
 PASSWORD = "IMPASTO_PASSWORD"  # the variable that holds one
 SHORTEST = 8  # characters of a password
 GRACE = 1  # seconds for answers that are under way when all is to end
 
 
-def serve(host: str, port: int, folder: Path | None, memory: float, opened: Callable[[str, list[str]], object]) -> None:
+def serve(host: str, port: int, folder: Path | None, memory: float, opened: Opened) -> None:
     """Serve until a signal ends it; `opened` hears the address, and what is worth knowing, as soon as it answers.
+
+    Raises as `made`.
+    """
+    made(host, port, folder, memory, opened).run()
+
+
+def made(host: str, port: int, folder: Path | None, memory: float, opened: Opened) -> Server:
+    """A server that is ready to run. `folder` None: the user's own; `memory` in GiB, 0: most of what is free.
 
     Raises OptionError for a host or port that cannot be had, OutputError for a folder that cannot be used.
     """
-    import secrets
-
     password = os.environ.get(PASSWORD, "")
     notes = []
     if not is_loopback(host):
@@ -47,39 +57,48 @@ def serve(host: str, port: int, folder: Path | None, memory: float, opened: Call
             " not encrypted"
         )
     listening = _bound(host, port)
-    own = listening.getsockname()[1]
     try:
+        own = listening.getsockname()[1]
         studio = Studio(folder or default_folder(), memory)
-        token = secrets.token_urlsafe(32)
-        keys = Keys(token, studio.store.secret("cookie"), own, password)
-        name = f"[{host}]" if ":" in host else host
-        address = f"http://{'127.0.0.1' if host == '0.0.0.0' else name}:{own}/?token={token}"
-        config = uvicorn.Config(
-            application(studio, keys, host, own),
-            log_level="error" if switched_on("IMPASTO_DEBUG") else "critical",
-            access_log=False,
-            lifespan="on",
-            ws="none",
-            http="h11",
-            loop="asyncio",
-            server_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=GRACE,
-            h11_max_incomplete_event_size=64 * 1024,
-            limit_concurrency=512,
-            backlog=128,
-        )
-        _Server(config, studio, lambda: opened(address, notes)).run(sockets=[listening])
-    finally:
+        keys = Keys(secrets.token_urlsafe(32), studio.store.secret("cookie"), own, password)
+    except BaseException:
         listening.close()
+        raise
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{own}/?token={keys.token}"
+    config = uvicorn.Config(
+        application(studio, keys, host, own),
+        log_level="error" if switched_on("IMPASTO_DEBUG") else "critical",
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        http="h11",
+        loop="asyncio",
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE,
+        h11_max_incomplete_event_size=64 * 1024,
+        limit_concurrency=512,
+        backlog=128,
+    )
+    return Server(config, studio, listening, lambda: opened(address, notes))
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Ends its streams first, and ends by a signal as by its own will."""
 
-    def __init__(self, config: uvicorn.Config, studio: Studio, opened: Callable[[], object]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, studio: Studio, listening: socket.socket, opened: Callable[[], object]
+    ) -> None:
         super().__init__(config)
-        self._studio, self._opened = studio, opened
+        self._studio, self._listening, self._opened = studio, listening, opened
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal, or `should_exit`, ends it."""
+        try:
+            super().run(sockets or [self._listening])
+        finally:
+            self._listening.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer, and say so."""
@@ -98,7 +117,8 @@ class _Server(uvicorn.Server):
         before: dict[int, Any] = {}
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            here = threading.current_thread() is threading.main_thread()  # Python lets no other set handlers
+            if here and number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, self._end)
         try:
             yield

@@ -49,6 +49,7 @@ class Studio:
 
     def close(self) -> None:
         """End all processes; nothing is lost."""
+        self.reader.send({"kind": "end"})
         self.queue.close()
         self.reader.kill()
         self.store.close()

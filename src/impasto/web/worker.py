@@ -27,7 +27,7 @@ def main(pipe: Connection, role: str, device: str) -> None:
         with suppress(ValueError, OSError):
             signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if hasattr(os, "nice") and role == "painter":
+    if hasattr(os, "nice") and role == "painter" and parent_process() is not None:
         with suppress(OSError):
             os.nice(1)  # the page answers first
     talk = Talk(pipe)
