@@ -73,6 +73,11 @@ def order(folder: Path, **more: Any) -> dict[str, Any]:
     }
 
 
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 only = pytest.mark.parametrize
 
 
@@ -125,13 +130,13 @@ def test_a_reader_reads_shows_converts_and_reckons(say: Say, tmp_path: Path) -> 
     (tmp_path / "original").write_bytes(png(3, (300, 400)))
     found = say({"kind": "picture", "folder": str(tmp_path), "name": "a.png"})[-1]["found"]
     assert (found["width"], found["height"], found["recipe"]) == (400, 300, None)
-    assert Image.open(tmp_path / "thumbnail.webp").size == (256, 192)
-    assert Image.open(tmp_path / "view-1024.webp").size == (400, 300)
+    assert size(tmp_path / "thumbnail.webp") == (256, 192)
+    assert size(tmp_path / "view-1024.webp") == (400, 300)
     to, path = tmp_path / "view-100.webp", str(tmp_path / "original")
     say({"kind": "view", "path": path, "name": "a.png", "side": 100, "to": str(to)})
-    assert Image.open(to).size == (100, 75)
+    assert size(to) == (100, 75)
     say({"kind": "convert", "path": path, "to": str(tmp_path / "a.tif")})
-    assert Image.open(tmp_path / "a.tif").size == (400, 300)
+    assert size(tmp_path / "a.tif") == (400, 300)
     asked = {"kind": "estimate", "content": [300, 400], "styles": [[300, 400], [40, 30]]}
     several = [
         say({**asked, "recipe": recipe})[-1]
