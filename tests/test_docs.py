@@ -123,7 +123,7 @@ def test_commands_are_found_and_wrong_ones_are_noticed() -> None:
 def test_every_flag_and_variable_exists(path: Path) -> None:
     text = text_of(path)
     known = set(FOREIGN)
-    for name in ("batch", "demo", "models", "recipe", "resume", "sweep", "train", "weights"):
+    for name in ("batch", "demo", "models", "recipe", "resume", "sweep", "train", "web", "weights"):
         known |= flags_of(cli.app[name])
     known |= flags_of(cli.app) | {"--help", "--version"}
     for place in ("benchmarks", "examples", "distill"):

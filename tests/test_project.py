@@ -43,7 +43,7 @@ def imported() -> set[str]:
 
 def test_what_is_imported_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    optional = {Requirement(text).name for extra in ("cluster", "jxl", "raw") for text in extras[extra]}
+    optional = {Requirement(text).name for extra in ("cluster", "jxl", "raw", "web") for text in extras[extra]}
     names = {DISTRIBUTIONS.get(name, name) for name in imported()}
     assert names <= set(NEEDED) | optional
     assert set(NEEDED) <= names, "a dependency that nothing imports"

@@ -14,6 +14,7 @@ import impasto
 HOME = Path(impasto.__file__).parent
 FLOORS = [  # top to bottom; a room imports from rooms below it, and from itself
     {"cli"},
+    {"web"},
     {"work"},
     {"show"},
     {"train"},

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, MissingArgumentError
 
 from impasto._version import __version__
-from impasto.cli import batch, demo, paint, resume, sweep, train, weights
+from impasto.cli import batch, demo, paint, resume, sweep, train, web, weights
 from impasto.cli.console import say
 from impasto.cli.flags import gather
 from impasto.cli.streams import PIPE_CLOSED, STANDARD
@@ -44,6 +44,7 @@ app.command(batch.batch)
 app.command(sweep.sweep)
 app.command(train.train)
 app.command(train.list_models, name="models")
+app.command(web.web)
 app.command(weights.print_recipe, name="recipe")
 app.command(weights_app)
 weights_app.default(weights.list_weights)
