@@ -99,7 +99,7 @@ def estimate(message: dict[str, Any], talk: Talk) -> dict[str, Any]:
     encoder = Encoder(weights, pooling=recipe.pooling, border=recipe.border, device=torch.device("cpu"), dtype=dtype)
     limit = recipe.max_memory * memory.GIB or memory.available(device)
     scene = _scene(recipe, size, [(high, wide) for high, wide in message["styles"]])
-    needs = estimates.plans(scene, encoder, limit)
+    needs = estimates.plans(estimates.Load.of(scene, encoder), limit)
     looking = (1 + len(scene.styles)) / 2
     work = sum(
         (high + 2 * scene.border(level))

@@ -59,6 +59,7 @@ function image(source, text) {
 
 function drawPictures() {
   const { photo, paintings } = state;
+  at("empty").hidden = Boolean(photo);
   if (photo) {
     at("photo").querySelector("span").replaceChildren(image(thumbnail(photo.id), photo.name || "the photo"));
     at("under").src = view(photo.id, 1536);
