@@ -132,7 +132,7 @@ def check_word(name: str, role: str) -> None:
     >>> check_word("random", "init")
     Traceback (most recent call last):
     ...
-    impasto.errors.OptionError: init 'random': neither a file nor one of content, style, noise
+    impasto.errors.OptionError: init 'random': neither a file nor one of content, style, noise, instant
     """
     words = WORDS.get(role.rstrip("0123456789 "), ())
     if words and name.replace("_", "").replace("-", "").isalnum() and not Path(name).exists():
