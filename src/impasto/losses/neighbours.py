@@ -67,7 +67,7 @@ def build(seen: Seen) -> list[Term]:
     area = {name: (max(step, scale_of(name)) / STEP) ** 2 for name in weights}
     share = {name: w * area[name] / len(targets[name]) ** 2 for name, w in weights.items()}
     visible = {name: _visible(seen, name, step) for name in weights}
-    energy = sum(share[name] * (T.square() * visible[name]).sum().item() for name, T in targets.items())
+    energy = sum(share[name] * T.square().mul_(visible[name]).sum().item() for name, T in targets.items())
     least = sum(share[name] * at_least(0.0, T) for name, T in targets.items())
     scale = 1 / max(energy, least) if recipe.units == "relative" else seen.area
 

@@ -166,7 +166,9 @@ def _made(encoder: Encoder, recipe: Recipe, level: Level, of: dict[str, list[Loo
         ours = min(_places(level.size, step), neighbours.ROWS)
         deep = max(widths) if step == neighbours.FINE else sum(widths)
         block = min(matching.BLOCK, ours * max(places))
-        most += FLOAT * (deep * (sum(places) + max(places) + 2 * ours) + 2 * block)
+        matching_them = deep * (sum(places) + max(places) + 2 * ours) + 2 * block
+        squares = max(_cells(encoder, level.size, look) for look in of["mix"])  # of the largest target
+        most += FLOAT * max(matching_them, squares)
     return most
 
 
