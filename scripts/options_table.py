@@ -38,6 +38,7 @@ CLOSING = """\
 | `impasto CONTENT STYLE [STYLE …] -o RESULT` | Paint CONTENT in the style of one or several paintings. |
 | `impasto demo` | Paint the photo and the painting that come along, into the folder `--out`, at the size `--size`. |
 | `impasto recipe PICTURE` | Print what made a PNG or TIFF, as a file for `--recipe`. |
+| `impasto web` | The page, a studio in the browser; see [web.md](web.md). |
 | `impasto sweep CONTENT STYLE --vary FIELD=VALUES -o SHEET` | A sheet of many settings; see [sweeps.md](sweeps.md). |
 | `impasto batch FOLDER --style PAINTING --out FOLDER` | Many photos, resumable; see [batches.md](batches.md). |
 | `impasto weights` | List the networks known by name, and where they lie. |

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ def png(seed: int = 0, size: tuple[int, int] = (48, 64)) -> bytes:
 
 class Studio:
     """A server, and a client that has been let in."""
+
+    notes: Sequence[str] = ()
 
     def __init__(self, address: str, folder: Path) -> None:
         self.address, self.folder = address, folder
@@ -126,10 +128,10 @@ class Server(Studio):
 
 
 @contextmanager
-def inside(folder: Path) -> Iterator[Studio]:
+def inside(folder: Path, host: str = "127.0.0.1") -> Iterator[Studio]:
     """A server in a thread of this process."""
-    addresses: list[str] = []
-    server = made("127.0.0.1", 0, folder, 0.0, lambda address, _: addresses.append(address))
+    addresses, notes = list[str](), list[str]()
+    server = made(host, 0, folder, 0.0, lambda address, said: (addresses.append(address), notes.extend(said)))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -137,6 +139,7 @@ def inside(folder: Path) -> Iterator[Studio]:
         while not addresses and time.monotonic() < until:
             time.sleep(0.02)
         found = Studio(addresses[0], folder)
+        found.notes = notes
         yield found
         found.client.close()
     finally:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,11 +16,13 @@ from urllib.parse import urlencode
 import httpx
 import psutil
 import pytest
-from studio import Server, Studio, png, served
+from studio import Server, Studio, inside, png
 
 import hostile
 import impasto
+from impasto.errors import OptionError
 from impasto.web import incoming, safety
+from impasto.web import studio as studio_module
 
 
 def raw(server: Studio, head: bytes, *pieces: bytes) -> bytes:
@@ -227,18 +229,20 @@ def test_what_is_too_long_is_refused_before_it_is_here(apart: Server) -> None:
 
 
 @pytest.fixture
-def bounded(tmp_path: Path) -> Iterator[Server]:
+def bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     """A server whose limits are small, so that a test need not send half a gigabyte."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "from impasto.web import incoming, queue, safety\n"
-        "incoming.MOST_BYTES, incoming.PATIENCE, safety.PATIENCE, queue.MOST = 2**20, 1.0, 1.0, 3\n"
-    )
-    source = str(Path(impasto.__file__).parents[1])
-    with served(tmp_path / "studio", PYTHONPATH=os.pathsep.join([str(tmp_path), source])) as found:
+    for module, name, value in (
+        (incoming, "MOST_BYTES", 2**20),
+        (incoming, "PATIENCE", 1.0),
+        (safety, "PATIENCE", 1.0),
+        (studio_module, "MOST", 3),
+    ):
+        monkeypatch.setattr(module, name, value)
+    with inside(tmp_path / "studio") as found:
         yield found
 
 
-def test_chunks_are_counted_and_slow_bodies_are_not_waited_for(bounded: Server) -> None:
+def test_chunks_are_counted_and_slow_bodies_are_not_waited_for(bounded: Studio) -> None:
     chunk = b"40000\r\n" + b"x" * 2**18 + b"\r\n"
     assert raw(bounded, bounded.head(PUT, PNG, CHUNKED), *[chunk] * 8).startswith(b"HTTP/1.1 413")
     begun = time.monotonic()
@@ -253,7 +257,7 @@ def test_chunks_are_counted_and_slow_bodies_are_not_waited_for(bounded: Server) 
         time.sleep(0.05)
 
 
-def test_no_more_than_so_many_jobs_wait(bounded: Server) -> None:
+def test_no_more_than_so_many_jobs_wait(bounded: Studio) -> None:
     body = bounded.body(size=96, iterations=[20_000], optimizer="adam")
     bounded.wait(bounded.begin(body)["id"], "running")
     answers = [bounded.client.post("/api/jobs", json=body) for _ in range(5)]
@@ -374,8 +378,10 @@ def test_others_in_the_network_need_a_password(tmp_path: Path, password: str) ->
     assert "others in the network could come in" in done.stderr
 
 
-def test_with_a_password_others_come_in(tmp_path: Path) -> None:
-    with served(tmp_path, "--host", "0.0.0.0", IMPASTO_PASSWORD="a long password") as server:
+def test_with_a_password_others_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_PASSWORD", "a long password")
+    with inside(tmp_path, "0.0.0.0") as server:
+        assert "sees all pictures" in server.notes[0]
         with server.new_client(accept="text/html") as other:
             page = other.get("/")
             assert page.status_code == 401
@@ -386,11 +392,38 @@ def test_with_a_password_others_come_in(tmp_path: Path) -> None:
             right = other.post("/login", content=urlencode({"password": "a long password"}))
             assert right.status_code == 303
             assert other.get("/api/jobs").status_code == 200
-        answer = raw(server, server.head("GET /api/jobs", CLOSE, host="evil.example:PORT"))
-        assert answer.startswith(b"HTTP/1.1 403")
-        server.process.terminate()
-        _, said = server.process.communicate(timeout=20)
-        assert "sees all pictures" in said
+        for host, status in (("evil.example", b"403"), ("192.168.0.7", b"200")):
+            answer = raw(server, server.head("GET /api/jobs", CLOSE, host=f"{host}:PORT"))
+            assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def test_the_command_opens_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from impasto.cli import web as command_of
+    from impasto.web import server as module
+
+    opened, told = list[str](), list[tuple[object, ...]]()
+
+    def serve(host: str, port: int, folder: Path, memory: float, tell: Callable[[str, list[str]], object]) -> None:
+        told.append((host, port, folder, memory))
+        tell("http://127.0.0.1:1/?token=x", ["a note"])
+
+    monkeypatch.setattr(module, "serve", serve)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    command_of.web(folder=tmp_path, max_memory=2.0)
+    command_of.web(no_open=True)
+    until = time.monotonic() + 5
+    while not opened and time.monotonic() < until:
+        time.sleep(0.01)
+    assert opened == ["http://127.0.0.1:1/?token=x"]
+    assert told == [("127.0.0.1", 0, tmp_path, 2.0), ("127.0.0.1", 0, None, 0.0)]
+    out, err = capsys.readouterr()
+    assert out == "http://127.0.0.1:1/?token=x\n" * 2
+    assert "note: a note" in err
+    for wrong in ({"port": 99_999}, {"max_memory": -1.0}):
+        with pytest.raises(OptionError):
+            command_of.web(**wrong)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from studio import Server, gone, served
+from studio import Server, gone, inside, png, served
 
 LONG = {"size": 96, "iterations": [20_000], "levels": 1, "optimizer": "adam"}
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
 
 def test_a_killed_painter_fails_its_job_and_the_next_is_painted(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
+    with inside(tmp_path) as server:
         first = server.begin(server.body(**LONG))["id"]
         second = server.begin(server.body())["id"]
         server.wait(first, "running", step=1)
@@ -38,7 +39,7 @@ def test_a_killed_painter_fails_its_job_and_the_next_is_painted(tmp_path: Path) 
 
 
 def test_a_killed_reader_costs_one_picture_at_most(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
+    with inside(tmp_path) as server:
         server.picture(1)
         os.kill(server.processes()["reader"], signal.SIGKILL)
         answers = [server.put(b"", "empty.png").status_code, server.put(b"no picture").status_code]
@@ -134,9 +135,8 @@ def test_a_folder_has_one_server(tmp_path: Path) -> None:
 
 
 def test_what_is_damaged_is_left_alone_and_the_rest_is_there(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
+    with inside(tmp_path) as server:
         done, other = server.paint(), server.paint(seed=1)
-        server.end()
     (tmp_path / "jobs" / str(other["id"]) / "job.json").write_bytes(b'{"id": ')
     (tmp_path / "jobs" / ("0" * 32)).mkdir()
     (tmp_path / "jobs" / ("0" * 32) / "job.json").write_text('{"id": 3, "state": []}')
@@ -147,26 +147,32 @@ def test_what_is_damaged_is_left_alone_and_the_rest_is_there(tmp_path: Path) -> 
     picture = next((tmp_path / "pictures").iterdir())
     (picture / "thumbnail.webp").unlink()
     (picture / "thumbnail.webp").symlink_to(secret)
-    with served(tmp_path) as server:
+    with inside(tmp_path) as server:
         assert [job["id"] for job in server.client.get("/api/jobs").json()] == [done["id"]]
         answer = server.client.get(f"/api/pictures/{picture.name}/thumbnail")
         assert b"canary" not in answer.content
         assert np.array_equal(server.pixels(done).shape, (48, 64, 3))
 
 
-def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
-        body = server.body()
-        (tmp_path / "jobs").chmod(0o500)
-        (tmp_path / "arriving").chmod(0o500)
-        try:
-            if os.geteuid() == 0:
-                pytest.skip("nothing is forbidden to root")
-            answers = [server.client.post("/api/jobs", json=body), server.put(b"x")]
-            assert [answer.status_code for answer in answers] == [507, 507]
-        finally:
-            (tmp_path / "jobs").chmod(0o700)
-            (tmp_path / "arriving").chmod(0o700)
+def test_a_full_disk_is_said_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with inside(tmp_path) as server:
+        body = server.body(**LONG)
+        first = server.begin(body)["id"]
+        server.wait(first, "running", step=1)
+        before = len(server.client.get("/api/jobs").json())
+        with monkeypatch.context() as disk:
+            disk.setattr("impasto.files._fill", full)
+            answer = server.client.post("/api/jobs", json=body)
+            assert (answer.status_code, "No space" in answer.json()["error"]) == (507, True)
+            assert len(server.client.get("/api/jobs").json()) == before
+            server.client.post(f"/api/jobs/{first}/stop")
+            stopped = server.wait(first, "stopped")
+            assert "could not be written down" in " ".join(stopped["notices"])
+            disk.setattr("pathlib.Path.mkdir", full)
+            assert server.put(png(9)).status_code == 507
         assert server.paint()["state"] == "done"
 
 

@@ -30,7 +30,7 @@ from impasto.web.talk import Talk
 
 __all__ = ["Painter"]
 
-DRAFT = 512  # px: longer side of an instant picture that comes before a larger one
+DRAFT = 384  # px: longer side of an instant picture that comes before a larger one
 LARGEST = 1536  # px: longer side of a preview
 APART = 0.25  # seconds between two numbers or two previews, at least
 SHARE = 0.02  # of the time that previews may take, at most
@@ -47,10 +47,10 @@ class Painter:
 
     def warm_up(self) -> float:
         """Load what a first picture would have to wait for; seconds for each pixel that the network looks at."""
-        photo = torch.rand(3, WARM, WARM)
+        photo, painting = torch.rand(2, 3, WARM, WARM)
         recipe = Recipe(size=WARM, levels=1, iterations=4, device=self.device)
-        Instant(photo, photo, recipe.replace(instant=True), targets=self.targets).result()
-        times = [progress.seconds for progress in Transfer(photo, photo, recipe).steps()]
+        Instant(photo, painting, recipe.replace(instant=True), targets=self.targets).result()
+        times = [progress.seconds for progress in Transfer(photo, painting, recipe).steps()]
         return (times[-1] - times[0]) / max(1, len(times) - 1) / (WARM + 2 * recipe.border) ** 2
 
     def paint(self, order: dict[str, Any], talk: Talk) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class _Run:
         rgb, alpha = look()
         temporary = self.folder / f"{PREVIEW}.tmp"
         with suppress(OSError):  # a full disk: the painting goes on
-            temporary.write_bytes(webp(rgb, alpha, LARGEST, method=1))
+            temporary.write_bytes(webp(rgb, alpha, LARGEST))
             os.replace(temporary, self.folder / PREVIEW)  # noqa: PTH105
             self.version += 1
         ended = time.monotonic()

@@ -110,7 +110,7 @@ def estimate(message: dict[str, Any], talk: Talk) -> dict[str, Any]:
     return {"height": height, "width": width, "memory": max(need.bytes for need in needs), "work": work}
 
 
-def webp(rgb: Tensor, alpha: Tensor | None, side: int, *, quality: int = QUALITY, method: int = 3) -> bytes:
+def webp(rgb: Tensor, alpha: Tensor | None, side: int, *, quality: int = QUALITY, method: int = 1) -> bytes:
     """A picture of at most so many pixels a side as a small file."""
     height, width = fit((rgb.shape[1], rgb.shape[2]), min(side, max(rgb.shape[1:])))
     if (height, width) != tuple(rgb.shape[1:]):
