@@ -19,7 +19,8 @@ from impasto.recipe import Recipe
 
 __all__ = ["Load", "Need", "choose", "largest", "planned", "plans", "seconds"]
 
-GAPS, GAPS_KEPT = 1.1, 1.35  # what the allocator leaves between blocks; the same where buffers are kept
+GAPS = 1.1  # what the allocator leaves between blocks
+GAPS_KEPT, GAPS_MATCHED = 1.35, 1.2  # the same where buffers are kept: while it is painted, and blocks are matched anew
 SURE = 1.05  # times the estimate that must be allowed
 WIDE = (256, 128, 64)  # rows of strips; up to 20 % slower than a picture in one piece
 CELL = 4  # rows: a strip holds whole cells of a grid that losses look at
@@ -79,9 +80,9 @@ class Load:
             moves=0 if recipe.optimizer == "adam" else min(memory.history(*size)[0], self.counts[level] - 1),
             apart=bool(losses.get("neighbours") and recipe.polish) and size == full,
         )
-        begin, paint = phases.peaks(self.encoder, recipe, painted)
-        several = (max(GAPS * begin, gaps * paint) for gaps in (GAPS, GAPS_KEPT))
-        return Need(plan, *(self.base + peak for peak in several))
+        begin, match, paint = phases.peaks(self.encoder, recipe, painted)
+        kept = max(GAPS * begin, GAPS_MATCHED * match, GAPS_KEPT * paint)
+        return Need(plan, self.base + GAPS * max(begin, match, paint), self.base + kept)
 
     def at(self, longer: int) -> Load:
         """The same with a result of another longer side."""
