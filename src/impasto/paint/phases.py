@@ -33,7 +33,7 @@ SAVED = 3.5  # pictures at once while one is finished and encoded
 DOUBLES = 9  # numbers of float64 a pixel that a palette is compared in
 MATRICES = {"gram": 10 * FLOAT, "moments": 12 * PLACE}  # bytes of an entry of a layer's matrices, targets and gradients
 GRADIENTS = 3  # maps of the widest layer of a block on the way back: of two layers, and between their two halves
-FORWARD = 2.5  # the same on the way there
+FORWARD, STRIPS = 2.0, 3.5  # the same on the way there, and where strips are joined (measured)
 ROWS = 5  # numbers in float32 of each of the rows of a map that a loss looks at
 
 
@@ -106,7 +106,7 @@ def forward(encoder: Encoder, size: Size, looks: Collection[Look], plan: Plan) -
         mine = [name for name in wanted if name[4] == str(block)]
         taps = sum(encoder.width(name) for name in mine)
         widest = max(channels.widest, channels.start)
-        busy = (taps + FORWARD * widest) * rows * across
+        busy = (taps + (FORWARD if rows >= high else STRIPS) * widest) * rows * across
         if any(name in moments for name in mine):  # a copy of the window, position by position
             busy += max(encoder.width(name) for name in mine if name in moments) * min(rows, high) * across
         most = max(most, item * (busy + (channels.start + (widest if block < depth else 0) / 4) * high * across))
