@@ -80,7 +80,7 @@ def work(options: dict[str, Any], evaluations: int, content: str, style: str, th
         "height": height,
         "rows": need.plan.rows,
         "kept_blocks": sorted(need.plan.kept),
-        "foretold_bytes": need.bytes,
+        "foretold_bytes": transfer.peak,
         "peak_bytes": common.peak_memory(),
         "device_peak_bytes": torch.cuda.max_memory_allocated() if cuda else None,
         "foretold_seconds": expected,

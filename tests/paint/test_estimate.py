@@ -16,7 +16,7 @@ from impasto.network.encoder import Encoder
 from impasto.network.looks import Look
 from impasto.network.tiles import WHOLE, Plan
 from impasto.network.weights.loading import load as load_weights
-from impasto.paint import estimate, memory, phases
+from impasto.paint import estimate, memory, objective, phases
 from impasto.paint.estimate import Load
 
 ENCODER = Encoder(load_weights("lite"), border=0)
@@ -100,6 +100,19 @@ def test_history_depends_on_the_size_alone() -> None:
     assert memory.history(384, 512) == memory.history(768, 1024) == (20, torch.float32)
     assert memory.history(1536, 2048) == (17, torch.bfloat16)  # 0.6 GiB over 2 · 2 bytes · 3 channels
     assert memory.history(3072, 4096) == (4, torch.bfloat16)
+
+
+def test_what_transfers_share_is_counted_up_to_its_limit(thin_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "working", lambda _: 0.0)
+    transfer = Transfer(plain.picture(48, 64), plain.picture(48, 64), Recipe(net=thin_path, size=64, levels=1))
+    encoder = transfer.encoder(16)
+    alone, little, much = (Load.of(transfer.scene, encoder, limit).base for limit in (0, 100.0, 1e9))
+    looks = objective.looks(transfer.recipe)
+    maps = sum(
+        phases.maps(encoder, (48, 64), [one for one in looks if one.whose == whose]) for whose in ("content", "style")
+    )
+    assert little == alone + 100
+    assert much == alone + maps
 
 
 def test_the_largest_picture_that_fits() -> None:

@@ -56,13 +56,14 @@ def build(seen: Seen) -> list[Term]:
     if not strength:
         return []
     weights, step = resolve(recipe.match_layer), FINE if seen.apart else STEP
-    ours = {name: seen.mix[Look(name, "map", "mix", step=step)] for name in weights}
-    if seen.apart:
+    looked = {name: Look(name, "map", "mix", step=step) for name in weights}
+    if seen.apart:  # one after the other, and what has been seen of it is let go
         targets = {
-            name: _targets(seen, {name: w}, ours, max(FINE, scale_of(name)))[name] for name, w in weights.items()
+            name: _targets(seen, {name: w}, {name: seen.mix.pop(looked[name])}, max(FINE, scale_of(name)))[name]
+            for name, w in weights.items()
         }
     else:
-        targets = _targets(seen, weights, ours, STEP)
+        targets = _targets(seen, weights, {name: seen.mix[look] for name, look in looked.items()}, STEP)
     # Each layer over its number of channels, and as often as one of its positions covers places.
     area = {name: (max(step, scale_of(name)) / STEP) ** 2 for name in weights}
     share = {name: w * area[name] / len(targets[name]) ** 2 for name, w in weights.items()}
@@ -116,7 +117,8 @@ def _candidates(views: Sequence[View], weights: Mapping[str, float], step: int, 
         views, sizes, counted, torch.split(chosen, [len(c) for c in counted]), strict=True
     ):
         for name in weights:
-            F = view.seen[Look(name, "map", "style", step=FINE if seen.apart else STEP)]
+            look = Look(name, "map", "style", step=FINE if seen.apart else STEP)
+            F = view.seen.pop(look) if seen.apart else view.seen[look]
             found[name].append(_at(F, places[mine].to(F.device), size, _side(name, step)))
     return {name: torch.cat(parts, 1) for name, parts in found.items()}
 

@@ -39,7 +39,7 @@ class View:
     """A painting, or a copy of it, as it is looked for places: pixels 3×H×W, what was seen, what of it counts."""
 
     pixels: Tensor
-    seen: Mapping[Look, Tensor]
+    seen: dict[Look, Tensor]
     regions: Regions = ALL
 
 
@@ -59,8 +59,8 @@ class Seen:
     pixels: Tensor
     paintings: tuple[Tensor, ...]
     content: Mapping[Look, Tensor]
-    styles: tuple[Mapping[Look, Tensor], ...]
-    mix: Mapping[Look, Tensor]
+    styles: tuple[dict[Look, Tensor], ...]
+    mix: dict[Look, Tensor]  # a loss that alone has asked for a map may take it out, as it may from `styles`
     blend: tuple[float, ...]
     area: float
     regions: Regions = ALL

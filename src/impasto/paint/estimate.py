@@ -19,7 +19,8 @@ from impasto.recipe import Recipe
 
 __all__ = ["Load", "Need", "choose", "largest", "planned", "plans", "seconds"]
 
-GAPS, GAPS_KEPT = 1.1, 1.35  # what the allocator leaves between blocks; the same where buffers are kept
+GAPS = 1.1  # what the allocator leaves between blocks
+GAPS_KEPT, GAPS_MATCHED = 1.35, 1.2  # the same where buffers are kept: while it is painted, and blocks are matched anew
 SURE = 1.05  # times the estimate that must be allowed
 WIDE = (256, 128, 64)  # rows of strips; up to 20 % slower than a picture in one piece
 CELL = 4  # rows: a strip holds whole cells of a grid that losses look at
@@ -55,19 +56,35 @@ class Load:
     pictures: float = 0.0
 
     @classmethod
-    def of(cls, scene: Scene, encoder: Encoder) -> Load:
-        """That of a scene whose pictures, and whose network, are in memory already."""
+    def of(cls, scene: Scene, encoder: Encoder, remembered: float = 0.0) -> Load:
+        """That of a scene whose pictures, and whose network, are in memory already.
+
+        `remembered`: bytes of what has been seen that other transfers may use again, at most (`Targets.limit`).
+        """
         own = tuple((style.shape[1], style.shape[2]) for style in scene.styles)
         base = memory.working(encoder.device) + encoder.bytes
         here = encoder.device.type == "cpu"
-        return cls(
+        load = cls(
             encoder, scene.recipe, base, tuple(scene.sizes), tuple(scene.evaluations), own, scene.bytes if here else 0.0
         )
+        looks = objective.looks(scene.recipe)
+        seen = [
+            phases.maps(encoder, one, [look for look in looks if look.whose == whose])
+            for size in load.sizes
+            for whose, pictures in (("content", [size]), ("mix", [size]), ("style", load.paintings_at(size)))
+            for one in pictures
+        ]
+        return replace(load, base=base + min(remembered, sum(seen)))
+
+    def paintings_at(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Sizes of the paintings at a size of the picture."""
+        scale = max(size) / max(self.sizes[-1])
+        return [fit(one, max(1, round(max(one) * scale))) for one in self.paintings]
 
     def need(self, level: int, plan: Plan) -> Need:
         """That of a level, counted from 0, that is walked by a plan."""
         size, full, recipe = self.sizes[level], self.sizes[-1], self.recipe
-        paintings = tuple(fit(one, max(1, round(max(one) * max(size) / max(full)))) for one in self.paintings)
+        paintings = tuple(self.paintings_at(size))
         losses = recipe.style_losses()
         kinds = recipe.match_copies if losses.get("neighbours") or losses.get("patches") else ()
         painted = phases.Level(
@@ -79,9 +96,9 @@ class Load:
             moves=0 if recipe.optimizer == "adam" else min(memory.history(*size)[0], self.counts[level] - 1),
             apart=bool(losses.get("neighbours") and recipe.polish) and size == full,
         )
-        begin, paint = phases.peaks(self.encoder, recipe, painted)
-        several = (max(GAPS * begin, gaps * paint) for gaps in (GAPS, GAPS_KEPT))
-        return Need(plan, *(self.base + peak for peak in several))
+        begin, match, paint = phases.peaks(self.encoder, recipe, painted)
+        kept = max(GAPS * begin, GAPS_MATCHED * match, GAPS_KEPT * paint)
+        return Need(plan, self.base + GAPS * max(begin, match, paint), self.base + kept)
 
     def at(self, longer: int) -> Load:
         """The same with a result of another longer side."""

@@ -17,7 +17,7 @@ __all__ = ["GIB", "available", "give_back", "history", "keep_buffers", "resident
 
 GIB = 2**30
 BASE = 0.45 * GIB  # Python, torch and the libraries, on devices where it cannot be measured
-FIRST_USE = 0.055 * GIB  # what the libraries add as they first work
+FIRST_USE = 0.06 * GIB  # what the libraries add as they first work
 SHARE = 0.7  # of the free memory that is taken without being asked
 HISTORY_BYTES = 0.6 * GIB
 MOVES = 20

@@ -113,10 +113,10 @@ def compared(
         recipe=recipe,
         pixels=content.to(encoder.device),
         paintings=tuple(style.expand(3, *style.shape[1:]) for style in styles),
-        mix=look(encoder, content if mix is None else mix, wanted["mix"], plan),
+        mix=dict(look(encoder, content if mix is None else mix, wanted["mix"], plan)),
         content=look(encoder, content, wanted["content"], plan),
         styles=tuple(
-            look(encoder, style, wanted["style"], way(style), own)
+            dict(look(encoder, style, wanted["style"], way(style), own))
             for style, own in zip(styles, style_regions, strict=True)
         ),
         blend=blend,
@@ -126,7 +126,7 @@ def compared(
         style_regions=tuple(style_regions),
         copies=tuple(
             tuple(
-                View(picture, look(encoder, picture, matched, way(picture)), own.to(encoder.device))
+                View(picture, dict(look(encoder, picture, matched, way(picture))), own.to(encoder.device))
                 for picture, own in several
             )
             for several in copies

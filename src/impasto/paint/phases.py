@@ -33,7 +33,7 @@ SAVED = 3.5  # pictures at once while one is finished and encoded
 DOUBLES = 9  # numbers of float64 a pixel that a palette is compared in
 MATRICES = {"gram": 10 * FLOAT, "moments": 12 * PLACE}  # bytes of an entry of a layer's matrices, targets and gradients
 GRADIENTS = 3  # maps of the widest layer of a block on the way back: of two layers, and between their two halves
-FORWARD = 2.5  # the same on the way there
+FORWARD, STRIPS = 2.0, 3.5  # the same on the way there, and where strips are joined (measured)
 ROWS = 5  # numbers in float32 of each of the rows of a map that a loss looks at
 
 
@@ -54,14 +54,15 @@ class Level:
     made: int = 0
 
 
-def peaks(encoder: Encoder, recipe: Recipe, level: Level) -> tuple[float, float]:
-    """Bytes at the peak of beginning a level, and of painting it, beside what is there before it."""
+def peaks(encoder: Encoder, recipe: Recipe, level: Level) -> tuple[float, float, float]:
+    """Bytes at the peak of beginning a level, matching blocks anew and painting, beside what is there before it."""
     ways = [objective.looks(recipe)] + ([objective.looks(recipe, apart=True)] if level.apart else [])
     found = [_peaks(encoder, recipe, level, looks) for looks in ways]
-    return max(begun for begun, _ in found), max(painted for _, painted in found)
+    begin, match, paint = zip(*found, strict=True)
+    return max(begin), max(match), max(paint)
 
 
-def _peaks(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Look]) -> tuple[float, float]:
+def _peaks(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Look]) -> tuple[float, float, float]:
     pixels, several = _area(level.size), (*level.paintings, *level.copies)
     begin = 4 * PICTURE * pixels  # where it starts, the best one, the content and what is matched, at this size
     painted = PICTURE * (level.made + sum(map(_area, level.copies)))
@@ -78,7 +79,7 @@ def _peaks(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Loo
         if wanted:
             looked = max(looked, held + forward(encoder, size, wanted, plan))
             held += maps(encoder, size, wanted)
-    targets = begin + painted + max(looked, held + _made(encoder, recipe, level, of))
+    targets = begin + painted + max(looked, _made(encoder, recipe, level, of, held))
     largest = max(map(_area, several), default=0)
     growing = begin + painted + GROWING * PICTURE * largest + _kept(encoder, recipe, level, of)
     numbers = 3 * pixels
@@ -89,7 +90,7 @@ def _peaks(encoder: Encoder, recipe: Recipe, level: Level, looks: Collection[Loo
     step = state + _kept(encoder, recipe, level, of) + _pixels(recipe, pixels) + there_and_back
     renewed = state + _kept(encoder, recipe, level, of) + between + _renewed(encoder, recipe, level)
     saved = state - 2 * numbers * FLOAT + _kept(encoder, recipe, level, of) + SAVED * PICTURE * pixels
-    return max(targets, growing), max(step, renewed, saved)
+    return max(targets, growing), renewed, max(step, saved)
 
 
 def forward(encoder: Encoder, size: Size, looks: Collection[Look], plan: Plan) -> float:
@@ -105,7 +106,7 @@ def forward(encoder: Encoder, size: Size, looks: Collection[Look], plan: Plan) -
         mine = [name for name in wanted if name[4] == str(block)]
         taps = sum(encoder.width(name) for name in mine)
         widest = max(channels.widest, channels.start)
-        busy = (taps + FORWARD * widest) * rows * across
+        busy = (taps + (FORWARD if rows >= high else STRIPS) * widest) * rows * across
         if any(name in moments for name in mine):  # a copy of the window, position by position
             busy += max(encoder.width(name) for name in mine if name in moments) * min(rows, high) * across
         most = max(most, item * (busy + (channels.start + (widest if block < depth else 0) / 4) * high * across))
@@ -153,22 +154,25 @@ def maps(encoder: Encoder, size: Size, looks: Collection[Look]) -> float:
     return whole + sum(_square(encoder, look.layer) * FLOAT for look in looks if look.kind in ("gram", "moments"))
 
 
-def _made(encoder: Encoder, recipe: Recipe, level: Level, of: dict[str, list[Look]]) -> float:
-    """Bytes at the peak of making targets of what has been seen, beside that."""
+def _made(encoder: Encoder, recipe: Recipe, level: Level, of: dict[str, list[Look]], held: float) -> float:
+    """Bytes at the peak of making targets of what has been seen, which is `held` until then."""
     losses = recipe.style_losses()
-    most = _kept(encoder, recipe, level, of) - maps(encoder, level.size, of["content"])
-    if recipe.palette_weight:
-        most = max(most, DOUBLES * PLACE * max(map(_area, level.paintings)))
+    kept = _kept(encoder, recipe, level, of)
+    most = held + kept - maps(encoder, level.size, of["content"])
     if losses.get("neighbours"):
         widths = [encoder.width(name) for name in resolve(recipe.match_layer)]
         step = min(look.step for look in of["mix"])
         places = [min(_places(size, step), neighbours.CANDIDATES) for size in level.paintings]
         ours = min(_places(level.size, step), neighbours.ROWS)
-        deep = max(widths) if step == neighbours.FINE else sum(widths)
+        apart = step == neighbours.FINE
+        deep = max(widths) if apart else sum(widths)
         block = min(matching.BLOCK, ours * max(places))
-        matching_them = deep * (sum(places) + max(places) + 2 * ours) + 2 * block
-        squares = max(_cells(encoder, level.size, look) for look in of["mix"])  # of the largest target
-        most += FLOAT * max(matching_them, squares)
+        largest = FLOAT * max(_cells(encoder, level.size, look) for look in of["mix"])  # of the targets
+        match = FLOAT * (deep * (sum(places) + max(places) + 2 * ours) + 2 * block)
+        # Layer by layer, a target takes the place of the maps that it was made from.
+        most = max(held + largest + match, kept + largest) if apart else most + max(match, largest)
+    if recipe.palette_weight:
+        most = max(most, held + DOUBLES * PLACE * max(map(_area, level.paintings)))
     return most
 
 
@@ -196,7 +200,7 @@ def _renewed(encoder: Encoder, recipe: Recipe, level: Level) -> float:
         here = _positions(level.size, name)
         there = [_windows(size, name) for size in (*level.paintings, *level.copies)]
         products = 2 * FLOAT * min(patches.PRODUCTS, here * max(there))
-        columns = FLOAT * encoder.width(name) * (sum(there) + 4 * here)
+        columns = FLOAT * encoder.width(name) * (sum(there) + 3 * here)
         most = max(most, products, columns)
     return most
 

@@ -92,7 +92,7 @@ class Transfer:
         return Encoder(self.weights, pooling=recipe.pooling, border=border, device=self.device, dtype=dtype)
 
     def _load(self) -> estimate.Load:
-        return estimate.Load.of(self.scene, self.encoder(self.recipe.border))
+        return estimate.Load.of(self.scene, self.encoder(self.recipe.border), self.targets.limit)
 
     def objective(self, level: int, *, again: bool = False, apart: bool = False) -> Objective:
         """What the optimiser minimises at a level, counted from 0: a function of a picture of that level's size.
