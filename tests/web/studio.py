@@ -134,6 +134,7 @@ def inside(folder: Path, host: str = "127.0.0.1") -> Iterator[Studio]:
     server = made(host, 0, folder, 0.0, lambda address, said: (addresses.append(address), notes.extend(said)))
     thread = threading.Thread(target=server.run)
     thread.start()
+    found = None
     try:
         until = time.monotonic() + PATIENCE
         while not addresses and time.monotonic() < until:
@@ -141,8 +142,9 @@ def inside(folder: Path, host: str = "127.0.0.1") -> Iterator[Studio]:
         found = Studio(addresses[0], folder)
         found.notes = notes
         yield found
-        found.client.close()
     finally:
+        if found is not None:
+            found.client.close()
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive()

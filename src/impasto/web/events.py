@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 __all__ = ["MOST", "Hub"]
@@ -51,7 +51,7 @@ class Hub:
         """Whether there are as many listeners as may be."""
         return len(self._listeners) >= MOST
 
-    async def listen(self) -> AsyncIterator[bytes]:
+    async def listen(self) -> AsyncGenerator[bytes, None]:
         """The text of a stream of events."""
         listener = _Listener()
         self._listeners.add(listener)

@@ -56,7 +56,7 @@ class Queue:
 
     def waiting(self) -> int:
         """How many jobs wait."""
-        return sum(job.state == "queued" for job in self.store.jobs.values())
+        return sum(job.state == "queued" for job in list(self.store.jobs.values()))
 
     def add(self, job: Job) -> None:
         """Take a job in; raises OutputError where it cannot be written down."""
@@ -64,7 +64,7 @@ class Queue:
             job.number, job.created = self.store.next_number(), time.time()
             self.store.add_job(job)
             self.tell(job)
-        self.start(job.recipe.get("device", "auto"))
+        self.start(job.device)
         with self._change:
             self._change.notify_all()
 
@@ -84,7 +84,7 @@ class Queue:
             if job.state not in ("stopped", "failed"):
                 raise OptionError(f"this picture is {job.state} and cannot go on; begin a new one from it")
             self._set(job, state="queued", error=None, attempts=0)
-        self.start(job.recipe.get("device", "auto"))
+        self.start(job.device)
         with self._change:
             self._change.notify_all()
 
@@ -157,11 +157,7 @@ class Queue:
     def _next(self, device: str) -> Job | None:
         with self._change:
             while not self.closing:
-                ready = [
-                    job
-                    for job in self.store.jobs.values()
-                    if job.state == "queued" and job.recipe.get("device", "auto") == device
-                ]
+                ready = [job for job in self.store.jobs.values() if job.state == "queued" and job.device == device]
                 if ready:
                     job = min(ready, key=lambda one: one.number)
                     self._set(job, state="running", attempts=job.attempts + 1, error=None)

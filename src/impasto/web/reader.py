@@ -33,6 +33,7 @@ __all__ = ["convert", "estimate", "picture", "view", "webp"]
 
 THUMBNAIL, VIEW = 256, 1024  # px: longer sides of what the page shows
 QUALITY = 85
+ONE_PASS = 160  # bytes for each pixel, about
 _targets = Targets(limit=0)
 
 
@@ -90,10 +91,17 @@ def estimate(message: dict[str, Any], talk: Talk) -> dict[str, Any]:
     del talk
     recipe = Recipe(**message["recipe"])
     device = choose_device(recipe.device)
+    own = "auto" if device == choose_device("auto") else str(device)
     size = fit(tuple(message["content"]), recipe.size)
     height, width = size
     if recipe.instant:
-        return {"height": height, "width": width, "memory": memory.BASE + 160 * height * width, "work": 0}
+        return {
+            "height": height,
+            "width": width,
+            "memory": memory.BASE + 160 * height * width,
+            "work": 0,
+            "device": own,
+        }
     weights = _targets.weights(recipe.net)
     dtype = choose_precision(recipe.precision, device)
     encoder = Encoder(weights, pooling=recipe.pooling, border=recipe.border, device=torch.device("cpu"), dtype=dtype)
@@ -107,7 +115,7 @@ def estimate(message: dict[str, Any], talk: Talk) -> dict[str, Any]:
         * (count + looking * len(scene.rounds(level)))
         for level, ((high, wide), count) in enumerate(zip(scene.sizes, scene.evaluations, strict=True))
     )
-    return {"height": height, "width": width, "memory": max(need.bytes for need in needs), "work": work}
+    return {"height": height, "width": width, "memory": max(need.bytes for need in needs), "work": work, "device": own}
 
 
 def webp(rgb: Tensor, alpha: Tensor | None, side: int, *, quality: int = QUALITY, method: int = 1) -> bytes:

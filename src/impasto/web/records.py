@@ -62,9 +62,10 @@ class Job:
     memory: float = 0.0
     expected: float = 0.0
     work: float = 0.0  # pixels to be looked at, for the pace
+    device: str = "auto"  # auto, or one that auto does not mean
     attempts: int = 0  # times that it was begun and the server died
 
     def told(self, *, trace: bool = True) -> dict[str, Any]:
         """What programs and the page are told."""
-        hidden = ("work", "attempts", "number", *(() if trace else ("trace",)))
+        hidden = ("work", "device", "attempts", "number", *(() if trace else ("trace",)))
         return {key: value for key, value in vars(self).items() if key not in hidden}

@@ -118,7 +118,7 @@ class Store:
 
     def by_hash(self, sha256: str) -> str | None:
         """The id of the picture with these bytes, if it is here."""
-        return next((key for key, one in self.pictures.items() if one.sha256 == sha256), None)
+        return next((key for key, one in list(self.pictures.items()) if one.sha256 == sha256), None)
 
     # jobs
 

@@ -45,7 +45,8 @@ class Studio:
     def start(self) -> None:
         """Have the processes ready before they are needed."""
         self.reader.start()
-        self.queue.start()
+        for device in {"auto"} | {job.device for job in self.store.jobs.values() if job.state == "queued"}:
+            self.queue.start(device)
 
     def close(self) -> None:
         """End all processes; nothing is lost."""
@@ -94,7 +95,7 @@ class Studio:
 
     def remove_picture(self, key: str) -> None:
         """Forget a picture; raises OptionError for one that a job needs."""
-        busy = [job for job in self.store.jobs.values() if job.state in ("queued", "running")]
+        busy = [job for job in list(self.store.jobs.values()) if job.state in ("queued", "running")]
         if any(key in (job.content, *job.styles, *_mask_ids(job)) for job in busy):
             raise OptionError("a picture that is being painted needs it; stop that one first")
         self.store.remove_picture(key)
@@ -153,6 +154,7 @@ class Studio:
             memory=found["memory"],
             expected=found["seconds"],
             work=found["work"],
+            device=found["device"],
         )
         self.queue.add(job)
         return job
