@@ -161,7 +161,7 @@ def test_what_is_reckoned_is_what_a_transfer_reckons(say: Say) -> None:
         asked = {"kind": "estimate", "content": [90, 120], "styles": [[70, 50]]}
         told = say({**asked, "recipe": recipe.model_dump(mode="json")})[-1]
         assert (told["height"], told["width"]) == transfer.scene.size
-        assert told["memory"] == pytest.approx(transfer.peak)
+        assert told["memory"] == pytest.approx(transfer.peak, rel=0.1)  # which stands in another process
 
 
 @only("role", ["reader"], indirect=True)
