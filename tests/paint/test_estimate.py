@@ -185,8 +185,8 @@ def test_the_expected_time_counts_every_pixel_that_the_network_sees(
 
 def test_a_size_that_cannot_fit_is_refused_with_one_that_can(thin_path: str) -> None:
     content = plain.picture(30, 40)
+    room = memory.resident() / memory.GIB + 0.4
     with pytest.raises(MemoryShortError, match=r"4000×3000 pixels need about .* GiB may be used; --size \d+ fits"):
-        room = memory.resident() / memory.GIB + 0.4
         Transfer(content, content, Recipe(net=thin_path, size=4000, max_memory=room))
     with pytest.raises(MemoryShortError, match="no size fits"):
         Transfer(content, content, Recipe(net=thin_path, size=400, max_memory=0.001))

@@ -16,10 +16,11 @@ import pytest
 from studio import Server, gone, inside, png, served
 
 LONG = {"size": 96, "iterations": [20_000], "levels": 1, "optimizer": "adam"}
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
-
-# A connection to a server that was killed may be found open by the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX"),
+    # A connection to a server that was killed may be found open by the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def test_a_killed_painter_fails_its_job_and_the_next_is_painted(tmp_path: Path) -> None:
