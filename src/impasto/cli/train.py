@@ -60,8 +60,10 @@ def train(
         raise OptionError(
             f"{shown(checkpoint)}: is of a training that was stopped; --resume goes on, --overwrite begins anew"
         )
+    from impasto.paint.memory import keep_buffers
     from impasto.train.run import Training
 
+    keep_buffers(0, 1)  # a step in two thirds of the time
     with Interrupts() as interrupts, Console(quiet=quiet) as console:
         training = Training(painting, _photos(photos, console), minutes=minutes, seed=seed)
         if resume:
