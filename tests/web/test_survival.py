@@ -103,14 +103,13 @@ def test_it_ends_within_three_seconds_with_a_page_open_and_a_job_in_work(tmp_pat
     with served(tmp_path) as server:
         key = server.begin(server.body(**{**LONG, "size": 256}))["id"]
         server.wait(key, "running", step=1)
-        listener = socket.create_connection(("127.0.0.1", server.port))
-        listener.sendall(server.head("GET /api/events"))
-        assert b"200 OK" in listener.recv(4096)
-        processes = server.processes()
-        assert server.end(number) < 3
+        with socket.create_connection(("127.0.0.1", server.port)) as listener:
+            listener.sendall(server.head("GET /api/events"))
+            assert b"200 OK" in listener.recv(4096)
+            processes = server.processes()
+            assert server.end(number) < 3
         assert server.process.returncode == 0
         assert all(gone(pid) for pid in processes.values())
-        listener.close()
     assert json.loads((tmp_path / "jobs" / str(key) / "job.json").read_text())["attempts"] == 0
 
 

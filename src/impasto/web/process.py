@@ -100,7 +100,7 @@ class Process:
         pipe, self._pipe = self._pipe, None
         if process is not None:
             process.kill()
-            process.join(1.0)
+            process.join(0.3)
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()

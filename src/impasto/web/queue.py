@@ -21,7 +21,7 @@ TRIES = 2  # times that a job is begun again after the server has died with it
 WRITTEN = 10.0  # seconds between two writings of a job that is painted
 LONGEST_TRACE = 200
 WARM = 60.0  # seconds that a process may take to be ready; a job waits no longer
-PATIENCE = 1.5  # seconds for the step in work when all is to end
+PATIENCE = 0.8  # seconds for the step in work, after the last answers, when all is to end
 
 
 class Queue:
@@ -101,14 +101,18 @@ class Queue:
         """Let the pages know how a job stands."""
         self.hub.tell("job", job.id, lambda: job.told(trace=False) if job.id in self.store.jobs else None)
 
-    def close(self) -> None:
-        """End all processes, soon; what they were painting goes on when a server comes again."""
+    def ending(self) -> None:
+        """Let the processes know that all is to end, while the last answers are given."""
         with self._change:
             self.closing = True
             self._change.notify_all()
-        until = time.monotonic() + PATIENCE
         for painter in self._painters.values():
             painter.send({"kind": "end"})
+
+    def close(self) -> None:
+        """End all processes, soon; what they were painting goes on when a server comes again."""
+        self.ending()
+        until = time.monotonic() + PATIENCE
         for thread in self._threads:
             thread.join(max(0.05, until - time.monotonic()))
         for painter in self._painters.values():

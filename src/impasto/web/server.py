@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, which would never end, and then the rest."""
-        self._studio.hub.close()
+        self._studio.ending()
         await super().shutdown(sockets)
 
     @contextmanager

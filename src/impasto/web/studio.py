@@ -48,9 +48,14 @@ class Studio:
         for device in {"auto"} | {job.device for job in self.store.jobs.values() if job.state == "queued"}:
             self.queue.start(device)
 
+    def ending(self) -> None:
+        """All is to end: end the streams, which never would, and let the processes know. On the server's loop."""
+        self.hub.close()
+        self.reader.send({"kind": "end"})
+        self.queue.ending()
+
     def close(self) -> None:
         """End all processes; nothing is lost."""
-        self.reader.send({"kind": "end"})
         self.queue.close()
         self.reader.kill()
         self.store.close()
